@@ -1,0 +1,74 @@
+"""An HTTP/2 client for Twisted."""
+
+from txhyper.client.agent import Agent
+from txhyper.client.pool import ConnectionPool
+from txhyper.core.bounds import Bounds
+from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
+from txhyper.errors import (
+    BodyError,
+    BodyTooLarge,
+    BoundExceeded,
+    ConnectionFailed,
+    ConnectionTerminated,
+    ConnectionUnusable,
+    DecodingFailed,
+    GoneAway,
+    HandshakeTimedOut,
+    HTTP11Required,
+    HyperError,
+    Initiator,
+    InvalidRequest,
+    LengthMismatch,
+    MalformedResponse,
+    NegotiationFailed,
+    NotProcessed,
+    PeerUnresponsive,
+    ProtocolViolation,
+    StreamAborted,
+    StreamError,
+    StreamRefused,
+    StreamReset,
+    TimedOut,
+)
+from txhyper.interfaces import IHTTPConnection, IHyperResponse
+from txhyper.protocol.connection import HTTP2ClientProtocol
+from txhyper.protocol.request import Request
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "BaseFlowControlManager",
+    "BodyError",
+    "BodyTooLarge",
+    "BoundExceeded",
+    "Bounds",
+    "ConnectionFailed",
+    "ConnectionPool",
+    "ConnectionTerminated",
+    "ConnectionUnusable",
+    "DecodingFailed",
+    "FlowControlManager",
+    "GoneAway",
+    "HTTP2ClientProtocol",
+    "HTTP11Required",
+    "HandshakeTimedOut",
+    "HyperError",
+    "IHTTPConnection",
+    "IHyperResponse",
+    "Initiator",
+    "InvalidRequest",
+    "LengthMismatch",
+    "MalformedResponse",
+    "NegotiationFailed",
+    "NotProcessed",
+    "PeerUnresponsive",
+    "ProtocolViolation",
+    "Request",
+    "StreamAborted",
+    "StreamError",
+    "StreamRefused",
+    "StreamReset",
+    "TimedOut",
+    "__version__",
+]

@@ -1,0 +1,187 @@
+"""
+A URI in, a response out.
+
+Owns what the user calls, and the URIs that have been taken apart already. Small on purpose:
+connections, retries and waiting are the pool's, so that Twisted's own Agent has them as well when
+it is handed the pool.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.web.client import URI
+from twisted.web.error import SchemeNotSupported
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import (
+    IAgent,
+    IAgentEndpointFactory,
+    IBodyProducer,
+    IPolicyForHTTPS,
+    IResponse,
+)
+from zope.interface import implementer
+
+from txhyper.client.endpoints import StandardEndpointFactory
+from txhyper.client.pool import ConnectionPool
+from txhyper.client.tls import defaultPolicy
+from txhyper.core.headers import check_target
+from txhyper.errors import InvalidRequest
+from txhyper.protocol.request import DEFAULT_PORTS, Request, splitURI
+
+__all__ = ["Agent"]
+
+#: Origins whose URIs are remembered as taken apart.
+REMEMBERED = 1000
+
+#: One for all agents, so that they share the contexts that it keeps.
+_policy = defaultPolicy()
+
+
+class Target:
+    """One origin, as a prefix of URIs names it."""
+
+    __slots__ = ("_factory", "_uri", "authority", "key", "scheme")
+
+    def __init__(self, uri: bytes, factory: IAgentEndpointFactory, sharing: object) -> None:
+        """
+        :param sharing: what two agents must have in common to use the same connections.
+        :raises InvalidRequest: the URI is not valid.
+        :raises SchemeNotSupported: it is neither ``http`` nor ``https``.
+        """
+        scheme, host, given, _ = splitURI(uri)
+        if scheme not in DEFAULT_PORTS:
+            raise SchemeNotSupported(f"Unsupported scheme: {scheme!r}")
+        port = DEFAULT_PORTS[scheme] if given is None else given
+        self.scheme = scheme
+        self.authority = host if port == DEFAULT_PORTS[scheme] else b"%b:%d" % (host, port)
+        self.key = (scheme, host, port, sharing)
+        self._uri = uri
+        self._factory = factory
+
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.scheme.decode()}://{self.authority.decode()}"
+
+    def endpoint(self) -> IStreamClientEndpoint:
+        """Where to dial."""
+        endpoint: IStreamClientEndpoint = self._factory.endpointForURI(URI.fromBytes(self._uri))
+        return endpoint
+
+
+@implementer(IAgent)
+class Agent:
+    """
+    An HTTP client that speaks HTTP/2 where the server does, and HTTP/1.1 where it does not.
+
+    A drop-in for :class:`twisted.web.client.Agent`; everything that wraps an
+    :class:`~twisted.web.iweb.IAgent` wraps this one.
+
+    :ivar pool: the connections. Without one given, the agent owns a persistent one.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        contextFactory: IPolicyForHTTPS | None = None,
+        connectTimeout: float | None = None,
+        bindAddress: Any = None,
+        pool: ConnectionPool | None = None,
+    ) -> None:
+        """
+        :param reactor: for connections and time.
+        :param contextFactory: whom to trust; the platform's roots if None.
+        :param connectTimeout: seconds for TCP to connect.
+        :param bindAddress: the local address.
+        :param pool: the connections, which agents may share.
+        :raises TypeError: the context factory is no
+            :class:`~twisted.web.iweb.IPolicyForHTTPS`.
+        """
+        policy = _policy if contextFactory is None else contextFactory
+        if not IPolicyForHTTPS.providedBy(policy):
+            raise TypeError(f"contextFactory {policy!r} does not provide IPolicyForHTTPS")
+        factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
+        self._init(reactor, factory, (policy, connectTimeout, bindAddress), pool)
+
+    @classmethod
+    def usingEndpointFactory(
+        cls,
+        reactor: Any,
+        endpointFactory: IAgentEndpointFactory,
+        pool: ConnectionPool | None = None,
+    ) -> Agent:
+        """
+        An agent that connects as it is told.
+
+        :param endpointFactory: makes the endpoint for a URI; with TLS in it, HTTP/2 is
+            negotiated.
+        """
+        self = cls.__new__(cls)
+        self._init(reactor, endpointFactory, endpointFactory, pool)
+        return self
+
+    def _init(
+        self,
+        reactor: Any,
+        factory: IAgentEndpointFactory,
+        sharing: object,
+        pool: ConnectionPool | None,
+    ) -> None:
+        self.pool = ConnectionPool(reactor) if pool is None else pool
+        self._factory = factory
+        self._sharing = sharing
+        self._targets: dict[bytes, Target] = {}
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """
+        Send a request.
+
+        :param method: any token.
+        :param uri: an absolute URI.
+        :return: fires with an :class:`~txhyper.interfaces.IHyperResponse` when its headers have
+            come. Fails with :exc:`~txhyper.errors.InvalidRequest` if the request is not valid, with
+            Twisted's own errors if the server cannot be connected to, else with
+            :exc:`~twisted.web.client.ResponseNeverReceived`, whose ``reasons`` hold an error of
+            :mod:`txhyper.errors`. Cancelling it resets the stream and leaves all others alone.
+        """
+        try:
+            uri = check_target(uri.strip())
+            start = uri.find(b"/", uri.find(b"://") + 3)
+            prefix, path = (uri, b"") if start < 0 else (uri[:start], uri[start:])
+            target = self._targets.get(prefix)
+            if target is None or b"#" in path:
+                target, path = self._parse(uri, prefix)
+            request = Request.toTarget(
+                method, uri, headers, bodyProducer, target.scheme, target.authority, path
+            )
+            sent = self.pool.send(target.key, target.name, target.endpoint, request)
+        except (InvalidRequest, SchemeNotSupported):
+            return fail()
+        # An IHyperResponse is an IResponse, which a Deferred's type cannot say.
+        return cast("Deferred[IResponse]", sent)
+
+    def _parse(self, uri: bytes, prefix: bytes) -> tuple[Target, bytes]:
+        """Take a URI apart that is new, or has a fragment."""
+        path = splitURI(uri)[3]
+        target = Target(uri, self._factory, self._sharing)
+        # Without a path, a query or a fragment may hide in the prefix.
+        if not (b"?" in prefix or b"#" in prefix):
+            if len(self._targets) >= REMEMBERED:
+                self._targets.clear()
+            self._targets[prefix] = target
+        return target, path
+
+    def close(self) -> Deferred[None]:
+        """
+        Close the pool's connections, see
+        :meth:`~txhyper.client.pool.ConnectionPool.closeCachedConnections`.
+        """
+        return self.pool.closeCachedConnections()

@@ -1,0 +1,101 @@
+"""
+One attempt to connect.
+
+Owns the time from the first packet to a protocol that may speak: TCP, the handshake within its
+limit, the choice of the protocol. Knows nothing of who waits for it: the origin does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IProtocol,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.python.failure import Failure
+
+from txhyper.client.tls import withAdvice
+from txhyper.errors import HandshakeTimedOut, NegotiationFailed
+from txhyper.interfaces import IHTTPConnection
+from txhyper.protocol.negotiation import NegotiatingFactory
+
+__all__ = ["Dial"]
+
+
+def _ignore(dial: Dial, outcome: object) -> None:
+    """What a cancelled dial tells."""
+
+
+class Dial:
+    """
+    A dial under way. Exactly one of the two callables is called, once, unless it is cancelled.
+    """
+
+    __slots__ = ("_connecting", "_factory", "_failed", "_succeeded", "_timeout", "_timer")
+
+    def __init__(
+        self,
+        factory: NegotiatingFactory,
+        handshakeTimeout: float,
+        succeeded: Callable[[Dial, IHTTPConnection], None],
+        failed: Callable[[Dial, Exception], None],
+    ) -> None:
+        """
+        :param factory: makes the protocol.
+        :param handshakeTimeout: seconds from TCP's connection to the end of the handshake. The
+            time for TCP itself is the endpoint's business.
+        """
+        self._factory = factory
+        self._timeout = handshakeTimeout
+        self._succeeded = succeeded
+        self._failed = failed
+        self._timer: IDelayedCall | None = None
+        self._connecting: Deferred[IProtocol] | None = None
+
+    def start(self, reactor: IReactorTime, endpoint: IStreamClientEndpoint) -> None:
+        """Connect. The outcome may be told before this returns."""
+        self._factory.ready.addCallbacks(self._ready, self._refused)
+        self._connecting = endpoint.connect(self._factory)
+        self._connecting.addCallbacks(self._connected, self._refused, callbackArgs=(reactor,))
+
+    def _connected(self, protocol: IProtocol, reactor: IReactorTime) -> None:
+        self._connecting = None
+        if not self._factory.ready.called:
+            self._timer = reactor.callLater(self._timeout, self._late)
+
+    def _late(self) -> None:
+        self._timer = None
+        self._factory.abort(
+            HandshakeTimedOut(
+                f"{self._factory.origin}: the TLS handshake took longer than {self._timeout} s "
+                "(option handshakeTimeout)"
+            )
+        )
+
+    def _ready(self, connection: IHTTPConnection) -> None:
+        self._stop()
+        self._succeeded(self, connection)
+
+    def _refused(self, reason: Failure) -> None:
+        self._stop()
+        error = reason.value
+        assert isinstance(error, Exception)
+        self._failed(self, withAdvice(error) if isinstance(error, NegotiationFailed) else error)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more. Nothing will be told."""
+        self._succeeded = _ignore
+        self._failed = _ignore
+        if self._connecting is not None:
+            self._connecting.cancel()
+        else:
+            self._factory.ready.cancel()

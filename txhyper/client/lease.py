@@ -1,0 +1,103 @@
+"""
+One request's claim on the pool.
+
+Owns the Deferred that the user holds, and the decision to try again: it sits below the agent, so
+that every agent gets the same retries. It is in one of three places: among the waiters of a dial,
+on a connection (waiting for a slot there, or sent), or done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError, Deferred
+from zope.interface import implementer
+
+from txhyper.core.retries import is_safe
+from txhyper.errors import HTTP11Required
+from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
+from txhyper.protocol.failures import asRequestFailure
+
+if TYPE_CHECKING:
+    from txhyper.client.origin import Origin
+    from txhyper.protocol.request import Request
+
+__all__ = ["Lease"]
+
+
+@implementer(IClaim)
+class Lease:
+    """
+    One request, from the agent to its response.
+
+    :ivar deferred: the user's; None once it has fired. Cancelling it gives the request up
+        wherever it is: nothing was sent if it waited, else its stream alone is reset.
+    """
+
+    __slots__ = ("_attempts", "_connection", "_origin", "_reused", "deferred", "request", "token")
+
+    def __init__(self, origin: Origin, request: Request) -> None:
+        self._origin = origin
+        self.request = request
+        self._attempts = 0
+        self._connection: IHTTPConnection | None = None
+        self.token: object = None
+        self._reused = False
+        self.deferred: Deferred[IHyperResponse] | None = Deferred(self._cancel)
+
+    def start(self) -> Deferred[IHyperResponse]:
+        """Look for a connection, or wait for one."""
+        deferred = self.deferred
+        assert deferred is not None
+        self._origin.place(self)
+        return deferred
+
+    def use(self, connection: IHTTPConnection, reserved: bool, reused: bool) -> None:
+        """
+        Go on a connection.
+
+        :param reserved: whether a slot is reserved for it there; else it queues.
+        :param reused: whether the connection has served others before.
+        """
+        self._attempts += 1
+        self._reused = reused
+        self._connection = connection
+        connection.issue(self.request, self, reserved)
+
+    def responded(self, response: IHyperResponse) -> None:
+        """The response is here; from now on it is between the stream and its reader."""
+        deferred, self.deferred = self.deferred, None
+        self._connection = self.token = None
+        assert deferred is not None
+        deferred.callback(response)
+
+    def failed(self, error: Exception) -> None:
+        """Try again where that is safe and allowed, else tell the user."""
+        connection, self._connection = self._connection, None
+        self.token = None
+        request = self.request
+        if isinstance(error, HTTP11Required):
+            self._origin.requireHTTP11()
+        if (
+            self._origin.mayRetry(self._attempts)
+            and is_safe(
+                error, request.method, request.body is not None, request.bodyStarted, self._reused
+            )
+            and connection is not None
+        ):
+            self._origin.place(self)
+        else:
+            self.abandon(error)
+
+    def abandon(self, error: Exception) -> None:
+        """Fail the user's Deferred."""
+        deferred, self.deferred = self.deferred, None
+        if deferred is not None:
+            deferred.errback(asRequestFailure(error))
+
+    def _cancel(self, deferred: Deferred[IHyperResponse]) -> None:
+        if self._connection is not None:
+            self._connection.cancel(self)
+        else:
+            self._origin.leave(self)
+            self.abandon(CancelledError())

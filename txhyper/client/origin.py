@@ -1,0 +1,194 @@
+"""
+One origin's connections, its dials, and who waits for them.
+
+Owns what is known of one scheme, host and port: the connections that are alive, the dials under
+way, and which protocol the server speaks. Places each lease by :mod:`txhyper.core.selection`.
+Reads no header and keeps no time: connections and the pool do.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from txhyper.client.dial import Dial
+from txhyper.core.selection import Choice, select
+from txhyper.interfaces import IHTTPConnection
+from txhyper.protocol.connection import HTTP2ClientProtocol
+from txhyper.protocol.http11 import HTTP11ClientConnection
+from txhyper.protocol.negotiation import OFFERS, NegotiatingFactory
+
+if TYPE_CHECKING:
+    from txhyper.client.lease import Lease
+    from txhyper.client.pool import ConnectionPool
+
+__all__ = ["Origin"]
+
+
+class Origin:
+    """
+    One origin, as the pool knows it.
+
+    :ivar key: the pool's name for it.
+    :ivar name: for messages, such as ``https://example.com``.
+    :ivar endpoint: makes the endpoint to dial.
+    """
+
+    __slots__ = (
+        "_dials",
+        "_http11",
+        "_multiplexed",
+        "_pool",
+        "_waiting",
+        "connections",
+        "endpoint",
+        "key",
+        "name",
+    )
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        key: Hashable,
+        name: str,
+        endpoint: Callable[[], IStreamClientEndpoint],
+    ) -> None:
+        self._pool = pool
+        self.key = key
+        self.name = name
+        self.endpoint = endpoint
+        self.connections: list[IHTTPConnection] = []
+        self._dials: list[Dial] = []
+        self._waiting: OrderedDict[Lease, None] = OrderedDict()
+        # Whether a new connection will take many requests; assumed until one has shown.
+        self._multiplexed = True
+        # Whether the server has asked for HTTP/1.1.
+        self._http11 = False
+
+    @property
+    def isEmpty(self) -> bool:
+        """Whether nothing is going on here."""
+        return not (self.connections or self._dials or self._waiting)
+
+    def place(self, lease: Lease) -> None:
+        """Put a request on a connection, dial for it, or let it wait for a dial under way."""
+        usable = [connection for connection in self.connections if self._takes(connection)]
+        free = [connection.capacity - connection.openCount for connection in usable]
+        maximum = self._pool.maxConnectionsPerHost
+        choice, index = select(free, maximum, len(self._dials), self._multiplexed)
+        if choice is Choice.USE:
+            connection = usable[index]
+            self._pool.busy(connection)
+            lease.use(connection, connection.reserve(), True)
+            return
+        self._waiting[lease] = None
+        if choice is Choice.DIAL:
+            self._dial()
+
+    def _takes(self, connection: IHTTPConnection) -> bool:
+        return connection.isUsable() and not (self._http11 and connection.multiplexed)
+
+    def mayRetry(self, attempts: int) -> bool:
+        """Whether a request that was on so many connections may go on another."""
+        return self._pool.retryAutomatically and attempts < self._pool.bounds.attempts
+
+    def requireHTTP11(self) -> None:
+        """The server wants HTTP/1.1 (HTTP_1_1_REQUIRED): offer nothing else from now on."""
+        self._http11 = True
+        self._multiplexed = False
+
+    def leave(self, lease: Lease) -> None:
+        """A waiter has been cancelled; the dials that nobody waits for any more go with it."""
+        self._waiting.pop(lease, None)
+        needed = len(self._waiting)
+        if self._multiplexed and needed:
+            return
+        while len(self._dials) > needed:
+            self._dials.pop().cancel()
+        self._pool.tidy(self)
+
+    # -- dials ---------------------------------------------------------------------------------
+
+    def _dial(self) -> None:
+        pool = self._pool
+        factory = NegotiatingFactory(
+            self.name,
+            lambda: HTTP2ClientProtocol(
+                pool.reactor,
+                self.name,
+                pool.bounds,
+                pool.windowManager,
+                pool.onFrame,
+                self.idle,
+            ),
+            lambda: HTTP11ClientConnection(self.name, pool.persistent, self.idle),
+            OFFERS[1:] if self._http11 else OFFERS,
+        )
+        dial = Dial(factory, pool.handshakeTimeout, self._dialled, self._undialled)
+        self._dials.append(dial)
+        try:
+            endpoint = self.endpoint()
+        except Exception as error:  # noqa: BLE001 - a user's factory: its error is the request's
+            self._undialled(dial, error)
+        else:
+            dial.start(pool.reactor, endpoint)
+
+    def _dialled(self, dial: Dial, connection: IHTTPConnection) -> None:
+        self._dials.remove(dial)
+        self._multiplexed = connection.multiplexed
+        self.connections.append(connection)
+        connection.whenClosed().addCallback(self._closed, connection)
+        if not self._waiting:
+            self.idle(connection)
+        elif connection.multiplexed:
+            waiting, self._waiting = self._waiting, OrderedDict()
+            for lease in waiting:
+                lease.use(connection, connection.reserve(), False)
+        else:
+            self._serve(connection, False)
+            while len(self._dials) < len(self._waiting):
+                self._dial()
+
+    def _undialled(self, dial: Dial, error: Exception) -> None:
+        self._dials.remove(dial)
+        # Whoever has a dial left still has hope.
+        while len(self._waiting) > (0 if self._multiplexed else len(self._dials)):
+            lease, _ = self._waiting.popitem(last=False)
+            lease.abandon(error)
+        self._pool.tidy(self)
+
+    # -- connections ---------------------------------------------------------------------------
+
+    def _serve(self, connection: IHTTPConnection, reused: bool) -> None:
+        """The oldest waiter gets the one slot of an HTTP/1.1 connection."""
+        lease, _ = self._waiting.popitem(last=False)
+        lease.use(connection, connection.reserve(), reused)
+
+    def idle(self, connection: IHTTPConnection) -> None:
+        """A connection has nothing to do: give it a waiter, keep it, or close it."""
+        if self._waiting and not connection.multiplexed:
+            self._serve(connection, True)
+        elif not self._pool.persistent or not self._takes(connection):
+            connection.close()
+        else:
+            self._pool.idle(connection)
+            if not connection.multiplexed:
+                self._trim()
+
+    def _trim(self) -> None:
+        """Keep no more idle HTTP/1.1 connections than the pool allows; the oldest goes."""
+        idle = [
+            connection
+            for connection in self.connections
+            if not connection.multiplexed and not connection.openCount
+        ]
+        for connection in idle[: -self._pool.maxPersistentPerHost or None]:
+            connection.close()
+
+    def _closed(self, ignored: None, connection: IHTTPConnection) -> None:
+        self.connections.remove(connection)
+        self._pool.busy(connection)
+        self._pool.tidy(self)

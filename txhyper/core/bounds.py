@@ -1,0 +1,40 @@
+"""
+Every limit that the client keeps, in one place.
+
+Owns the numbers and their reasons; enforces nothing. The engine, the exchange and the pool read
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Bounds"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """
+    The limits that one connection keeps, with defaults that no real server meets.
+
+    A limit of one stream that is passed fails that stream; any other ends the connection with
+    ENHANCE_YOUR_CALM (RFC 9113 section 7). The error names the field below.
+    """
+
+    #: Octets of a decoded header list, 32 counted on top for each field (RFC 9113 section
+    #: 6.5.2). Announced to the peer, and enforced. It bounds a header block's octets on the wire
+    #: as well.
+    header_list_size: int = 256 * 1024
+
+    #: CONTINUATION frames of one header block. Size alone does not catch empty ones.
+    continuation_frames: int = 64
+
+    #: Informational responses (1xx) before one final response.
+    informational_responses: int = 100
+
+    #: Octets of control frames that wait while the transport takes nothing. Past it the peer
+    #: makes us answer without reading the answers, and the connection is aborted.
+    pending_control_octets: int = 1024 * 1024
+
+    #: How often one request is put on a connection, the first time included.
+    attempts: int = 5

@@ -1,0 +1,128 @@
+"""
+The frames of the connection itself, which h2 rules: SETTINGS and PING.
+
+Owns the h2 connection, and with it both settings objects and both compression contexts. It is fed
+whole frames of these two types and nothing else; it knows of no stream, so that h2's own streams
+and windows never move. Called by the engine only.
+"""
+
+from __future__ import annotations
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import Event, PingAckReceived, RemoteSettingsChanged
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+
+from txhyper.core.bounds import Bounds
+from txhyper.core.frames import FrameError
+from txhyper.core.hpack import HeaderCoder
+
+__all__ = ["MAX_FRAME_SIZE", "Control"]
+
+#: The largest frame accepted, in octets. Larger ones than the RFC's default gained nothing.
+MAX_FRAME_SIZE = 16384
+
+
+class Control:
+    """
+    What h2 does for us.
+
+    The attributes are the peer's settings in force (RFC 9113 section 6.5.2), read for every
+    request and every frame sent, so they are plain numbers here.
+    """
+
+    __slots__ = (
+        "_h2",
+        "coder",
+        "initial_window",
+        "max_concurrent_streams",
+        "max_frame_size",
+        "max_header_list_size",
+        "spoken",
+    )
+
+    def __init__(self, bounds: Bounds, stream_window: int) -> None:
+        self._h2 = H2Connection(
+            H2Configuration(client_side=True, header_encoding=None, validate_outbound_headers=False)
+        )
+        # Put here before the preface is made, our values are in the first SETTINGS frame. Every
+        # setting is named: h2's own defaults leave ENABLE_PUSH on.
+        self._h2.local_settings = Settings(
+            client=True,
+            initial_values={
+                SettingCodes.HEADER_TABLE_SIZE: 4096,
+                SettingCodes.ENABLE_PUSH: 0,
+                SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
+                SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
+                SettingCodes.MAX_HEADER_LIST_SIZE: bounds.header_list_size,
+            },
+        )
+        # Some servers are known to stumble over it, and 0 says what its absence says.
+        del self._h2.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
+        # The settings object does not carry the limit to the decoder.
+        self._h2.decoder.max_header_list_size = bounds.header_list_size
+        self.coder = HeaderCoder(self._h2.encoder, self._h2.decoder)
+        #: Whether the peer's SETTINGS have come: they are the first that it may send.
+        self.spoken = False
+        self._read_settings()
+
+    def _read_settings(self) -> None:
+        remote = self._h2.remote_settings
+        #: The window that a new stream has for sending.
+        self.initial_window = remote.initial_window_size
+        #: The largest payload that the peer accepts.
+        self.max_frame_size = remote.max_frame_size
+        #: The largest header list that the peer accepts, or None.
+        self.max_header_list_size = remote.max_header_list_size
+        #: How many streams may be open, or None where the peer did not say.
+        self.max_concurrent_streams = remote.get(SettingCodes.MAX_CONCURRENT_STREAMS)
+
+    def greet(self) -> bytes:
+        """The client's connection preface: the magic octets and SETTINGS (section 3.4)."""
+        self._h2.initiate_connection()
+        return self.take()
+
+    def take(self) -> bytes:
+        """What h2 wants sent: acknowledgements, and PING."""
+        return bytes(self._h2.data_to_send())
+
+    def ping(self, payload: bytes) -> bytes:
+        """A PING frame. :param payload: 8 octets."""
+        self._h2.ping(payload)
+        return self.take()
+
+    def settings_received(self, frame: bytes) -> bool:
+        """
+        Apply a whole SETTINGS frame.
+
+        :return: whether the peer's settings changed; False for an acknowledgement.
+        :raises FrameError: the frame or a value in it is not allowed.
+        """
+        events = self._feed(frame)
+        if not any(isinstance(event, RemoteSettingsChanged) for event in events):
+            return False
+        self.spoken = True
+        self._read_settings()
+        return True
+
+    def ping_received(self, frame: bytes) -> bytes | None:
+        """
+        Answer a whole PING frame, or take an answer.
+
+        :return: the 8 octets of an acknowledgement.
+        :raises FrameError: the frame is not allowed.
+        """
+        for event in self._feed(frame):
+            if isinstance(event, PingAckReceived):
+                return bytes(event.ping_data)
+        return None
+
+    def _feed(self, frame: bytes) -> list[Event]:
+        try:
+            return self._h2.receive_data(frame)
+        except ProtocolError as error:
+            # h2 has queued a GOAWAY of its own; the engine sends one that says more.
+            self._h2.clear_outbound_data_buffer()
+            raise FrameError(ErrorCodes(error.error_code), str(error)) from error

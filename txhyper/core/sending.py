@@ -1,0 +1,230 @@
+"""
+What this side of a connection says: requests, bodies, credit, resets, farewells.
+
+Owns the state that both halves of the engine share (the one dictionary of streams, the
+connection's windows, the octets to be sent) and every frame that goes out. Never reads a frame:
+:class:`txhyper.core.engine.Engine` builds on this class and does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from h2.errors import ErrorCodes
+
+from txhyper.core import frames
+from txhyper.core.bounds import Bounds
+from txhyper.core.closed import ClosedStreams
+from txhyper.core.control import Control
+from txhyper.core.headers import Field, list_size
+from txhyper.core.streams import ENDED, Stream
+from txhyper.core.windows import BaseFlowControlManager
+from txhyper.errors import ConnectionUnusable, InvalidRequest
+
+__all__ = ["CONNECTION_WINDOW", "STREAM_WINDOW", "SendingHalf"]
+
+Trace = Callable[[str], None]
+
+#: What a stream's peer may send before its reader has taken anything, in octets.
+STREAM_WINDOW = 256 * 1024
+#: The same for the connection. It is paid at receipt, so that it bounds nothing but what is on
+#: its way; what bounds the memory is the number of streams times their windows.
+CONNECTION_WINDOW = 32 * 1024 * 1024
+
+#: The window that both sides start with, whatever SETTINGS say of streams (section 6.9.2).
+FIRST_CONNECTION_WINDOW = 65535
+
+#: The octets before the client's first frame (RFC 9113 section 3.4).
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+class SendingHalf:
+    """The state of one connection, and how it is sent."""
+
+    __slots__ = (
+        "_closed",
+        "_control",
+        "_manager",
+        "_manager_class",
+        "_next_id",
+        "_out",
+        "_receive_window",
+        "_streams",
+        "_trace",
+        "bounds",
+        "goaway",
+        "last_stream_id",
+        "origin",
+        "send_window",
+    )
+
+    def __init__(
+        self,
+        origin: str,
+        bounds: Bounds,
+        window_manager: type[BaseFlowControlManager],
+        trace: Trace | None,
+    ) -> None:
+        self.origin = origin
+        self.bounds = bounds
+        self._control = Control(self.bounds, STREAM_WINDOW)
+        self._manager_class = window_manager
+        self._manager = window_manager(CONNECTION_WINDOW)
+        self._trace = trace
+        self._streams: dict[int, Stream] = {}
+        self._closed = ClosedStreams()
+        self._next_id = 1
+        self._receive_window = CONNECTION_WINDOW
+        #: What the connection as a whole may still send.
+        self.send_window = FIRST_CONNECTION_WINDOW
+        #: The last stream that the peer's GOAWAY promises to finish; None before one came.
+        self.last_stream_id: int | None = None
+        #: The code and the debug data of the peer's latest GOAWAY.
+        self.goaway: tuple[int, bytes] = (0, b"")
+        growth = CONNECTION_WINDOW - FIRST_CONNECTION_WINDOW
+        self._out: list[bytes | memoryview] = [
+            self._control.greet(),
+            frames.pack_window_update(0, growth),
+        ]
+
+    # -- what the peer's settings say ----------------------------------------------------------
+
+    @property
+    def initial_window(self) -> int:
+        """The window that a new stream has for sending."""
+        return self._control.initial_window
+
+    @property
+    def max_frame_size(self) -> int:
+        """The largest payload that may be sent."""
+        return self._control.max_frame_size
+
+    @property
+    def max_concurrent_streams(self) -> int | None:
+        """How many streams may be open; None where the peer set no limit."""
+        return self._control.max_concurrent_streams
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no stream id is left (RFC 9113 section 5.1.1)."""
+        return self._next_id > frames.STREAM_MASK
+
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """The streams that are not closed, oldest first."""
+        return list(self._streams.values())
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def open(
+        self,
+        owner: Any,
+        method: bytes,
+        scheme: bytes,
+        authority: bytes,
+        path: bytes,
+        fields: Sequence[Field],
+        end: bool,
+    ) -> Stream:
+        """
+        Queue a request's HEADERS.
+
+        :param fields: from :func:`txhyper.core.headers.request_fields`.
+        :param end: whether the request has no body.
+        :raises ConnectionUnusable: no stream id is left, or the peer has gone away.
+        :raises InvalidRequest: the header list is larger than the peer accepts (section 6.5.2).
+        """
+        if self.exhausted or self.last_stream_id is not None:
+            reason = "has gone away" if self.last_stream_id is not None else "has no stream id left"
+            raise ConnectionUnusable(f"{self.origin}: the connection {reason}")
+        limit = self._control.max_header_list_size
+        if limit is not None:
+            named = list_size(fields) + 32 * 4 + len(method + scheme + authority + path) + 36
+            if named > limit:
+                raise InvalidRequest(
+                    f"{self.origin}: a header list of {named} octets, of which the server's "
+                    f"MAX_HEADER_LIST_SIZE allows {limit} (RFC 9113 section 6.5.2)"
+                )
+        stream = Stream(self._next_id, owner, method, STREAM_WINDOW, not end)
+        self._next_id += 2
+        self._streams[stream.id] = stream
+        block = self._control.coder.request(method, scheme, authority, path, fields)
+        self._out.append(frames.pack_headers(stream.id, block, end, self._control.max_frame_size))
+        return stream
+
+    def send_data(self, stream: Stream, slices: Sequence[memoryview], size: int, end: bool) -> None:
+        """
+        Queue one DATA frame, which fits both windows and the peer's frame size.
+
+        :param slices: its octets; they are not copied before :meth:`take`.
+        """
+        flags = frames.END_STREAM if end else 0
+        self._out.append(frames.pack_data_header(size, flags, stream.id))
+        self._out.extend(slices)
+        stream.send_credit -= size
+        self.send_window -= size
+        if end:
+            stream.sending = False
+            if stream.receiving == ENDED:
+                self._forget(stream)
+
+    def reset(self, stream: Stream, code: int) -> None:
+        """Queue RST_STREAM and close the stream, if it is not closed yet."""
+        if not stream.closed:
+            self._out.append(frames.pack_reset(stream.id, code))
+            self._closed.was_reset(stream.id)
+            self._forget(stream)
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """
+        A reader has taken octets: credit the stream as its policy says.
+
+        :param size: the flow-controlled length, from the RECEIVED facts. Nothing is sent for a
+            stream that the peer has ended.
+        """
+        if stream.receiving == ENDED or stream.closed:
+            return
+        credit = self._manager_of(stream).increase_window_size(size)
+        if credit:
+            stream.receive_window += self._grant(stream.id, stream.receive_window, credit)
+
+    def paused(self, stream: Stream) -> None:
+        """The stream's reader has paused: its policy may want to know."""
+        self._manager_of(stream).paused()
+
+    def _manager_of(self, stream: Stream) -> BaseFlowControlManager:
+        if stream.manager is None:
+            size = stream.content_length
+            stream.manager = self._manager_class(STREAM_WINDOW, size)
+        return stream.manager
+
+    def _grant(self, stream_id: int, window: int, credit: int) -> int:
+        """Queue WINDOW_UPDATE. :return: the increment, cut to what the RFC allows."""
+        credit = min(credit, frames.MAX_WINDOW - window)
+        if credit > 0:
+            self._out.append(frames.pack_window_update(stream_id, credit))
+        return max(credit, 0)
+
+    def ping(self, payload: bytes) -> None:
+        """Queue a PING. :param payload: 8 octets, which a PONGED fact brings back."""
+        self._out.append(self._control.ping(payload))
+
+    def close(self, code: int = ErrorCodes.NO_ERROR, debug_data: bytes = b"") -> None:
+        """Queue GOAWAY, the last thing that is sent. No stream of the peer's was processed."""
+        self._out.append(frames.pack_goaway(0, code, debug_data))
+
+    def _forget(self, stream: Stream) -> None:
+        """The stream is closed."""
+        stream.closed = True
+        stream.sending = False
+        del self._streams[stream.id]
+
+    def take(self) -> bytes:
+        """The octets to send, in order; they are gone from here."""
+        octets = b"".join(self._out)
+        self._out.clear()
+        if self._trace is not None and octets:
+            for frame in frames.cut(octets.removeprefix(PREFACE)):
+                self._trace("sent " + frames.describe(*frame))
+        return octets

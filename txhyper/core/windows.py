@@ -1,0 +1,88 @@
+"""
+How much the peer may send before it has to wait: the policies of inbound flow control.
+
+Owns the decision when to give credit, and how much. Never sends it: the engine does, and it keeps
+the books as well (how much is advertised, how much has come). One instance serves the connection
+and is asked at *receipt*; one serves each stream that carries a body and is asked at *consumption*,
+when its reader has taken the octets. So a paused reader holds back its own stream and nothing else.
+
+All sizes are flow-controlled lengths in octets, padding included (RFC 9113 section 6.9.1).
+"""
+
+from __future__ import annotations
+
+__all__ = ["BaseFlowControlManager", "FlowControlManager"]
+
+
+class BaseFlowControlManager:
+    """
+    The base of pluggable window managers.
+
+    Plug in the *class*, not an instance: the connection makes one instance for itself and one
+    for each stream. Subclasses say in :meth:`increase_window_size` how much credit to give.
+
+    :ivar initial_window_size: the window that the peer was granted when this instance was made.
+    :ivar document_size: the content-length of the response, where it has one.
+    """
+
+    __slots__ = ("document_size", "initial_window_size")
+
+    def __init__(self, initial_window_size: int, document_size: int | None = None) -> None:
+        self.initial_window_size = initial_window_size
+        self.document_size = document_size
+
+    def increase_window_size(self, frame_size: int) -> int:
+        """
+        How many octets to add to the window now.
+
+        Called for the connection when a DATA frame has been received, for a stream when its
+        reader has consumed octets.
+
+        :param frame_size: the flow-controlled length received, or consumed, since the last call.
+        :return: the increment of a WINDOW_UPDATE; 0 sends none. A window that would pass 2^31-1
+            is cut to it.
+        """
+        raise NotImplementedError("a window manager decides here how much credit to give")
+
+    def paused(self) -> None:
+        """The stream's reader has paused. By default this changes nothing."""
+
+
+class FlowControlManager(BaseFlowControlManager):
+    """
+    The default: credit once half a window is due, and a window that grows with its reader.
+
+    A stream's window doubles, up to :attr:`largest_window`, each time its reader has consumed a
+    whole window without a pause, so that a hundred readers that never read cost little and one
+    that keeps up gets the throughput of a large window. A paused reader's window never grows.
+    """
+
+    __slots__ = ("_consumed", "_due", "window")
+
+    #: No window grows above this.
+    largest_window = 16 * 1024 * 1024
+
+    def __init__(self, initial_window_size: int, document_size: int | None = None) -> None:
+        super().__init__(initial_window_size, document_size)
+        self.window = initial_window_size
+        self._due = 0
+        self._consumed = 0
+
+    def increase_window_size(self, frame_size: int) -> int:
+        """Nothing until half the window is due; then all that is due, and the growth earned."""
+        self._due += frame_size
+        self._consumed += frame_size
+        if self._due * 2 < self.window:
+            return 0
+        credit = self._due
+        self._due = 0
+        if self._consumed >= self.window < self.largest_window:
+            grown = min(self.window * 2, self.largest_window)
+            credit += grown - self.window
+            self.window = grown
+            self._consumed = 0
+        return credit
+
+    def paused(self) -> None:
+        """A pause starts the count for the next doubling anew."""
+        self._consumed = 0

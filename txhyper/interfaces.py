@@ -1,0 +1,101 @@
+"""
+The shapes that the layers of txhyper show to one another and to users.
+
+Owns the contracts and no code. :class:`IHTTPConnection` is what the pool sees, whether HTTP/1.1 or
+HTTP/2 is behind it; :class:`IClaim` is what a connection tells about one request;
+:class:`IHyperResponse` is what the user gets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.web.iweb import IResponse
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from txhyper.protocol.request import Request
+
+__all__ = ["IClaim", "IHTTPConnection", "IHyperResponse"]
+
+
+class IHyperResponse(IResponse):
+    """A response, over HTTP/2 or HTTP/1.1."""
+
+    streamId = Attribute("The id of the stream on the wire; None over HTTP/1.1.")
+
+
+class IClaim(Interface):
+    """
+    Whoever put one request on a connection, and is told what becomes of it.
+
+    A connection calls exactly one of :meth:`responded` and :meth:`failed`, once.
+    """
+
+    token = Attribute("For the connection: what it needs to find the request again.")
+
+    def responded(response: IHyperResponse) -> None:
+        """The final response's head has come; its body may still be on its way."""
+
+    def failed(error: Exception) -> None:
+        """
+        There will be no response.
+
+        :param error: of :mod:`txhyper.errors`, or
+            :exc:`~twisted.internet.defer.CancelledError`; its ``retriable`` tells whether the
+            peer did no work.
+        """
+
+
+class IHTTPConnection(Interface):
+    """
+    One connection, as the pool sees it.
+
+    A slot is reserved before it is given: :meth:`reserve` and :meth:`issue` come in pairs.
+    """
+
+    openCount = Attribute("How many slots are in use: open, or reserved.")
+    multiplexed = Attribute("Whether it carries many requests at a time, as HTTP/2 does.")
+    capacity = Attribute("How many slots there are now. It may shrink below openCount.")
+
+    def isUsable() -> bool:
+        """Whether the connection may still take requests, now or when a slot is free."""
+
+    def reserve() -> bool:
+        """Take a slot if one is free. :return: whether it was taken."""
+
+    def release() -> None:
+        """Give back a slot that was reserved and not used by :meth:`issue`."""
+
+    def issue(request: Request, claim: IClaim, reserved: bool) -> None:
+        """
+        Send a request, or queue it until a slot is free.
+
+        :param reserved: whether the caller has reserved a slot for it, which it then gives up.
+        """
+
+    def cancel(claim: IClaim) -> None:
+        """
+        Give a request up: nothing was sent if it waited, else its stream alone is reset. The
+        claim's ``failed`` is called if ``responded`` has not been; afterwards this does nothing.
+        """
+
+    def request(request: Request) -> Deferred[IHyperResponse]:
+        """
+        Send a request, for those who hold a connection and no pool. Cancelling the Deferred
+        cancels the request.
+        """
+
+    def ping() -> Deferred[float]:
+        """:return: the round-trip time in seconds; it fails with the connection."""
+
+    def close() -> None:
+        """Take no more requests, finish the open ones, say farewell and disconnect."""
+
+    def abort() -> None:
+        """Disconnect now. Every open request fails."""
+
+    def whenClosed() -> Deferred[None]:
+        """:return: a fresh Deferred that fires once the connection is gone; it never fails."""

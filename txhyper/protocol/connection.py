@@ -1,0 +1,390 @@
+"""
+One HTTP/2 connection over one transport.
+
+Feeds the engine, passes each fact to the exchange that it concerns, and lets requests in as slots
+come free; :mod:`txhyper.protocol.wire` writes. It knows no frame type, no origin but its name, and
+no other connection.
+
+The rules kept here:
+
+* the transport is never paused for a slow reader: pausing is a stream's business;
+* a fact is dealt with before the next is asked for, so a user who starts, cancels or pauses
+  something from within a callback does so between two frames;
+* after the connection has failed nothing is read and nothing is written any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txhyper.core.admission import Admission
+from txhyper.core.bounds import Bounds
+from txhyper.core.engine import Engine
+from txhyper.core.headers import Field
+from txhyper.core.outbound import Outbound
+from txhyper.core.streams import Stream
+from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
+from txhyper.errors import (
+    BoundExceeded,
+    ConnectionFailed,
+    ConnectionTerminated,
+    ConnectionUnusable,
+    HyperError,
+    ProtocolViolation,
+)
+from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
+from txhyper.protocol.claims import OwnClaim
+from txhyper.protocol.closing import ClosingNotice
+from txhyper.protocol.exchange import Exchange
+from txhyper.protocol.pings import Pings
+from txhyper.protocol.request import Request
+from txhyper.protocol.wire import Wire, WireTransport
+
+__all__ = ["HTTP2ClientProtocol"]
+
+#: Where the peer sets no limit to the number of streams.
+UNLIMITED = 1 << 31
+
+
+@implementer(IHTTPConnection)
+class HTTP2ClientProtocol(ClosingNotice, Protocol):
+    """
+    An HTTP/2 client's end of a connection (RFC 9113).
+
+    :ivar origin: the peer's name in messages, such as ``https://example.com``.
+    :ivar onIdle: called with the connection each time its last slot comes free.
+    """
+
+    multiplexed = True
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        origin: str = "the server",
+        bounds: Bounds | None = None,
+        window_manager: type[BaseFlowControlManager] = FlowControlManager,
+        onFrame: Callable[[str], None] | None = None,
+        onIdle: Callable[[HTTP2ClientProtocol], None] | None = None,
+    ) -> None:
+        """
+        :param reactor: for time, and for what has to wait until the next turn.
+        :param bounds: the limits to keep.
+        :param window_manager: the class that decides how much the peer may send.
+        :param onFrame: called with one line of text for each frame sent or received.
+        """
+        super().__init__()
+        self.origin = origin
+        self.onIdle = onIdle
+        self._reactor = reactor
+        self._engine = Engine(origin, bounds, window_manager, onFrame)
+        self._admission: Admission[Exchange] = Admission()
+        self._outbound = Outbound()
+        self._wire = Wire(reactor, self._engine, self._outbound, self._closed, self._fail)
+        self._pings = Pings()
+        self._closing = False
+
+    # -- what the pool sees --------------------------------------------------------------------
+
+    @property
+    def openCount(self) -> int:
+        """Slots in use: open streams, and slots reserved."""
+        return self._admission.in_use
+
+    @property
+    def capacity(self) -> int:
+        """How many streams the peer allows at a time; 100 until it has spoken."""
+        return self._admission.limit
+
+    def isUsable(self) -> bool:
+        """Whether requests may be put here: not after GOAWAY, a failure, or :meth:`close`."""
+        return not (self._wire.over or self._admission.draining or self._engine.exhausted)
+
+    def reserve(self) -> bool:
+        """Take a slot, if one is free and nobody waits for it."""
+        return self._admission.reserve()
+
+    def release(self) -> None:
+        """Give a reserved slot back."""
+        self._admission.release()
+        self._freed()
+
+    def issue(self, request: Request, claim: IClaim, reserved: bool = False) -> None:
+        """
+        Send a request, or queue it.
+
+        The claim's ``failed`` may be called before this returns: with
+        :exc:`~txhyper.errors.ConnectionUnusable` if the connection takes no requests, with
+        :exc:`~txhyper.errors.InvalidRequest` if the request cannot be sent over HTTP/2.
+        """
+        exchange = Exchange(self, request, claim)
+        claim.token = exchange
+        if not self.isUsable():
+            if reserved:
+                self._admission.release()
+            exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
+        elif reserved or self._admission.reserve():
+            self._start(exchange)
+        else:
+            self._admission.wait(exchange)
+
+    def cancel(self, claim: IClaim) -> None:
+        """Give a request up: it leaves the queue, or its stream is reset with CANCEL."""
+        exchange = cast(Exchange, claim.token)
+        self._admission.leave(exchange)
+        exchange.cancel()
+
+    def request(self, request: Request) -> Deferred[IHyperResponse]:
+        """
+        Send a request; queued if no slot is free.
+
+        :return: fires with the response, or fails with
+            :exc:`~twisted.web.client.ResponseNeverReceived`. Cancelling it resets the stream and
+            leaves the others alone.
+        """
+        claim = OwnClaim(self.cancel)
+        self.issue(request, claim)
+        return claim.deferred
+
+    def ping(self) -> Deferred[float]:
+        """
+        Measure the round trip (RFC 9113 section 6.7).
+
+        :return: seconds; fails with the connection. Cancelling it forgets the answer.
+        """
+        if self._wire.over:
+            return fail(ConnectionUnusable(f"{self.origin}: the connection is closed"))
+        payload, deferred = self._pings.begin(self._reactor.seconds())
+        self._engine.ping(payload)
+        self._wire.touch()
+        return deferred
+
+    def close(self) -> None:
+        """
+        Take no more requests; those that wait fail as retriable, those that are open finish.
+        Then GOAWAY is sent and the connection is closed.
+        """
+        if not self._closing:
+            self._closing = True
+            self._dismiss()
+            self._freed()
+
+    def abort(self) -> None:
+        """Disconnect now, without a farewell. Every request fails."""
+        self._wire.abort()
+
+    # -- what exchanges ask for ----------------------------------------------------------------
+
+    def open(
+        self,
+        exchange: Exchange,
+        request: Request,
+        authority: bytes,
+        fields: Sequence[Field],
+        end: bool,
+    ) -> Stream:
+        """Queue a request's HEADERS. :raises HyperError: it cannot be sent; nothing was."""
+        stream = self._engine.open(
+            exchange, request.method, request.scheme, authority, request.path, fields, end
+        )
+        self._wire.touch()
+        return stream
+
+    def queue(self, stream: Stream, data: bytes) -> bool:
+        """Queue octets of an upload. :return: whether its producer has to pause."""
+        if not stream.sending:
+            return False
+        self._wire.touch()
+        return self._outbound.write(stream, data)
+
+    def finishUpload(self, stream: Stream) -> None:
+        """END_STREAM goes out with the last octet."""
+        if stream.sending:
+            self._outbound.finish(stream)
+            self._wire.touch()
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """A reader has taken octets: the stream's policy may give credit."""
+        self._engine.consumed(stream, size)
+        self._wire.touch()
+
+    def readerPaused(self, stream: Stream) -> None:
+        """A reader has paused."""
+        self._engine.paused(stream)
+
+    def reset(self, stream: Stream, code: int) -> None:
+        """Queue one RST_STREAM, if the stream is open, and give its slot away."""
+        if not stream.closed:
+            self._engine.reset(stream, code)
+            self._wire.touch()
+            self._closed(stream)
+
+    def later(self, call: Callable[..., object], *args: object) -> None:
+        """Call in the next turn of the reactor."""
+        self._reactor.callLater(0, call, *args)
+
+    def fromAnyThread(self, call: Callable[..., object], *args: object) -> None:
+        """Call in the reactor's thread, from wherever the garbage collector happens to run."""
+        IReactorFromThreads(self._reactor).callFromThread(call, *args)
+
+    # -- slots ---------------------------------------------------------------------------------
+
+    def _start(self, exchange: Exchange) -> None:
+        """Send a request in a slot that is reserved for it."""
+        try:
+            exchange.send()
+        except HyperError as error:
+            self._admission.release()
+            exchange.failed(error)
+            self._freed()
+
+    def _closed(self, stream: Stream) -> None:
+        """A stream has ended: forget what it had queued, and give its slot to the next."""
+        stream.owner = None
+        self._outbound.discard(stream)
+        self._admission.release()
+        self._freed()
+
+    def _freed(self) -> None:
+        while (exchange := self._admission.admit()) is not None:
+            self._start(exchange)
+        if not self._admission.in_use:
+            if self._closing or self._engine.last_stream_id is not None:
+                self._farewell()
+            elif self.onIdle is not None:
+                self.onIdle(self)
+
+    def _dismiss(self) -> None:
+        """Nobody is let in any more: the waiting may try elsewhere, nothing of them was sent."""
+        for exchange in self._admission.dismiss():
+            exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """Feed the engine, and deal with each fact before the next."""
+        wire = self._wire
+        if wire.over:
+            return
+        wire.cork()
+        try:
+            for fact, stream, value, size in self._engine.receive(data):
+                FACTS[fact](self, stream, value, size)
+                if wire.over:
+                    break
+        except (ProtocolViolation, BoundExceeded) as error:
+            self._fail(error)
+        finally:
+            wire.uncork()
+
+    def _onInformed(self, stream: Stream, value: Any, size: int) -> None:
+        """An informational response: nobody has asked for it."""
+
+    def _onResponded(self, stream: Stream, value: Any, size: int) -> None:
+        stream.owner.responded(value)
+
+    def _onReceived(self, stream: Stream, value: Any, size: int) -> None:
+        stream.owner.received(value, size)
+
+    def _onTrailed(self, stream: Stream, value: Any, size: int) -> None:
+        """Trailers: nobody has asked for them."""
+
+    def _onFinished(self, stream: Stream, value: Any, size: int) -> None:
+        exchange = stream.owner
+        # A reader that gave up in the frame before has closed the stream and left.
+        if exchange is not None:
+            if stream.closed:
+                self._closed(stream)
+            exchange.finished()
+
+    def _onFailed(self, stream: Stream, value: Any, size: int) -> None:
+        exchange = stream.owner
+        self._closed(stream)
+        exchange.failed(value)
+
+    def _onStopped(self, stream: Stream, value: Any, size: int) -> None:
+        exchange = stream.owner
+        self._closed(stream)
+        exchange.stopped()
+
+    def _onOpened(self, stream: Stream | None, value: Any, size: int) -> None:
+        if stream is not None:
+            self._outbound.wake(stream)
+
+    def _onSettled(self, stream: None, value: Any, size: int) -> None:
+        limit = self._engine.max_concurrent_streams
+        self._admission.limit = UNLIMITED if limit is None else limit
+        self._outbound.wake_all()
+        self._freed()
+
+    def _onPonged(self, stream: None, value: bytes, size: int) -> None:
+        self._pings.answered(value, self._reactor.seconds())
+
+    def _onGone(self, stream: None, value: Any, size: int) -> None:
+        self._dismiss()
+        self._freed()
+
+    # -- beginning and end -----------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Greet. The preface leaves together with the first requests of this turn."""
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self._wire.connect(cast(WireTransport, self.transport))
+
+    def _farewell(self) -> None:
+        """The last request is done: GOAWAY, and hang up."""
+        if not self._wire.over:
+            self._engine.close()
+            self._wire.hangUp()
+
+    def _fail(self, error: ConnectionFailed | BoundExceeded) -> None:
+        """The peer broke a rule of the connection: say so, hang up, and fail every request."""
+        self._wire.hangUp()
+        self._failAll(error)
+
+    def _failAll(self, error: HyperError) -> None:
+        """Fail every request that is open, and everybody who waits."""
+        self._dismiss()
+        for stream in self._engine.streams:
+            exchange, stream.owner = stream.owner, None
+            stream.closed = True
+            exchange.failed(error)
+        self._pings.fail(error)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport is gone: everybody who still waits is told."""
+        self._wire.end()
+        code, debugData = self._engine.goaway
+        self._failAll(
+            ConnectionTerminated(
+                f"{self.origin}: the connection ended before the response: "
+                f"{reason.getErrorMessage()}",
+                code,
+                self._engine.last_stream_id,
+                debugData,
+            )
+        )
+        self._tellClosed()
+
+
+#: What to do with each fact, by its number.
+FACTS: list[Callable[[HTTP2ClientProtocol, Any, Any, int], None]] = [
+    HTTP2ClientProtocol._onInformed,
+    HTTP2ClientProtocol._onResponded,
+    HTTP2ClientProtocol._onReceived,
+    HTTP2ClientProtocol._onTrailed,
+    HTTP2ClientProtocol._onFinished,
+    HTTP2ClientProtocol._onFailed,
+    HTTP2ClientProtocol._onStopped,
+    HTTP2ClientProtocol._onOpened,
+    HTTP2ClientProtocol._onSettled,
+    HTTP2ClientProtocol._onPonged,
+    HTTP2ClientProtocol._onGone,
+]

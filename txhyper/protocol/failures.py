@@ -1,0 +1,43 @@
+"""
+The failures that users of Twisted already catch, around the errors of txhyper.
+
+Owns the wrapping at the border, in one place, so that code written against Twisted's own agent
+finds the classes that it expects and the errors of :mod:`txhyper.errors` in their ``reasons``.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    RequestGenerationFailed,
+    ResponseDone,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.iweb import IResponse
+
+from txhyper.errors import HyperError, InvalidRequest
+
+__all__ = ["RESPONSE_DONE", "asRequestFailure", "asResponseFailure"]
+
+#: A body ended as it should. One for all of them, as Twisted does with its own clean endings.
+RESPONSE_DONE = Failure(ResponseDone("the response is complete"))
+
+
+def asRequestFailure(error: Exception) -> Failure:
+    """
+    What the Deferred of a request fails with.
+
+    The caller's own mistakes and errors of connecting stay as they are; everything that happened
+    between is in the ``reasons`` of a :exc:`ResponseNeverReceived`.
+    """
+    if isinstance(error, InvalidRequest) or not isinstance(error, (HyperError, CancelledError)):
+        return Failure(error)
+    return Failure(ResponseNeverReceived([Failure(error)]))
+
+
+def asResponseFailure(error: Exception, response: IResponse) -> Failure:
+    """What a body's protocol is told in ``connectionLost`` when the body is not complete."""
+    reasons = error.reasons if isinstance(error, RequestGenerationFailed) else [Failure(error)]
+    return Failure(ResponseFailed(reasons, response))

@@ -1,0 +1,169 @@
+"""
+Which protocol a new connection speaks, and when it may begin to.
+
+Owns the time between TCP and HTTP: it offers h2 and http/1.1 by ALPN, waits until the handshake is
+complete and the certificate verified, and then puts the protocol that was chosen in its place.
+Nothing of HTTP is sent before that moment. A server that chooses http/1.1, or knows no ALPN, is
+spoken to in HTTP/1.1 over the same connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IHandshakeListener,
+    INegotiated,
+    IProtocolNegotiationFactory,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txhyper.errors import HyperError, NegotiationFailed
+from txhyper.interfaces import IHTTPConnection
+
+__all__ = ["NegotiatingFactory", "Negotiator"]
+
+#: The suites of TLS 1.2 that RFC 9113 appendix A does not prohibit: an ephemeral key exchange
+#: and an AEAD cipher. TLS 1.3 has no others.
+_allowed = re.compile(r"(?:TLS_|(?:EC)?DHE-.*(?:GCM|CHACHA20|CCM))").match
+
+#: What is offered by ALPN, best first.
+OFFERS = (b"h2", b"http/1.1")
+
+#: A connection that is a protocol as well, as both of ours are.
+Speaker = Any
+
+
+@implementer(IHandshakeListener)
+class Negotiator(Protocol):
+    """The protocol of a connection that has none yet."""
+
+    def __init__(self, factory: NegotiatingFactory) -> None:
+        self._factory = factory
+        self._speaker: Speaker = None
+
+    def connectionMade(self) -> None:
+        """Without TLS there is nothing to wait for."""
+        if not INegotiated.providedBy(self.transport):
+            self._speak(self._factory.makeHTTP11())
+
+    def handshakeCompleted(self) -> None:
+        """
+        The handshake is complete and the peer's certificate holds: choose what ALPN says.
+
+        Twisted calls this only over TLS, and only when no verification has failed.
+        """
+        transport = cast(Any, self.transport)
+        if transport.negotiatedProtocol != b"h2":
+            self._speak(self._factory.makeHTTP11())
+            return
+        suite = transport.getHandle().get_cipher_name()
+        if _allowed(suite):
+            self._speak(self._factory.makeHTTP2())
+        else:
+            self.refuse(
+                NegotiationFailed(
+                    f"{self._factory.origin}: the server chose the cipher suite {suite}, which "
+                    "HTTP/2 prohibits (RFC 9113 section 9.2.2, INADEQUATE_SECURITY)"
+                )
+            )
+
+    def _speak(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        speaker.makeConnection(self.transport)
+        self._factory.chosen(speaker)
+
+    def refuse(self, error: HyperError) -> None:
+        """Hang up without a word of HTTP."""
+        self._factory.failed(error)
+        cast(Any, self.transport).abortConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Step aside."""
+        self._speaker.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Pass the end on; before the choice it is a failure of TLS, or of the network."""
+        if self._speaker is not None:
+            self._speaker.connectionLost(reason)
+            return
+        error = NegotiationFailed(
+            f"{self._factory.origin}: the TLS handshake failed: {explain(reason.value)}"
+        )
+        error.__cause__ = reason.value
+        self._factory.failed(error)
+
+
+@implementer(IProtocolNegotiationFactory)
+class NegotiatingFactory(Factory):
+    """
+    One dial's factory.
+
+    :ivar ready: fires with the :class:`~txhyper.interfaces.IHTTPConnection`, or fails with
+        :exc:`~txhyper.errors.NegotiationFailed`. Cancelling it aborts the connection.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        origin: str,
+        makeHTTP2: Callable[[], IHTTPConnection],
+        makeHTTP11: Callable[[], IHTTPConnection],
+        offers: Sequence[bytes] = OFFERS,
+    ) -> None:
+        """
+        :param origin: the peer's name, for messages.
+        :param makeHTTP2: makes a protocol for a connection that negotiated h2.
+        :param makeHTTP11: makes one for any other.
+        :param offers: what to offer by ALPN.
+        """
+        self.origin = origin
+        self.makeHTTP2 = makeHTTP2
+        self.makeHTTP11 = makeHTTP11
+        self._offers = list(offers)
+        self._negotiator: Negotiator | None = None
+        self.ready: Deferred[IHTTPConnection] = Deferred(self._cancelled)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What is offered by ALPN (RFC 7301), best first."""
+        return self._offers
+
+    def buildProtocol(self, addr: IAddress | None) -> Negotiator:
+        """The connection of this dial."""
+        self._negotiator = Negotiator(self)
+        return self._negotiator
+
+    def chosen(self, speaker: IHTTPConnection) -> None:
+        """The protocol speaks."""
+        self._negotiator = None
+        self.ready.callback(speaker)
+
+    def failed(self, error: HyperError) -> None:
+        """It never will. Only the first reason counts."""
+        self._negotiator = None
+        if not self.ready.called:
+            self.ready.errback(error)
+
+    def abort(self, error: HyperError) -> None:
+        """Fail for a reason of the caller's, if nothing has been decided yet."""
+        if self._negotiator is not None:
+            self._negotiator.refuse(error)
+
+    def _cancelled(self, deferred: Deferred[IHTTPConnection]) -> None:
+        if self._negotiator is not None:
+            cast(Any, self._negotiator.transport).abortConnection()
+
+
+def explain(error: BaseException | None) -> str:
+    """One line about a failed handshake, which OpenSSL tells in tuples."""
+    if error is not None and error.args and isinstance(error.args[0], list):
+        reasons = [str(entry[-1]) for entry in error.args[0] if entry]
+        return "; ".join(reasons) or "the server hung up"
+    return str(error) or type(error).__name__

@@ -1,0 +1,162 @@
+"""
+What travels from the agent to the exchange.
+
+Owns one request's parts, checked: the method, the target in the pieces that HTTP/2 sends apart,
+the fields in lower case, the body's producer. Sends nothing, and may be sent more than once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IClientRequest
+from zope.interface import implementer
+
+from txhyper.core.headers import Field, check_method, check_target, request_fields
+from txhyper.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["DEFAULT_PORTS", "Request", "splitURI"]
+
+DEFAULT_PORTS = {b"http": 80, b"https": 443}
+
+#: Scheme, authority, path with query; a fragment is never sent (RFC 9110 section 4.1).
+_uri = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)").match
+#: Host, in brackets if it is an IPv6 address, and port.
+_authority = re.compile(
+    rb"(\[[0-9A-Fa-f:.]+(?:%25[^\]]+)?\]|[^:@\[\]]+)(?::([0-9]{0,5}))?"
+).fullmatch
+
+_NO_FIELDS = Headers()
+
+
+def splitURI(uri: bytes) -> tuple[bytes, bytes, int | None, bytes]:
+    """
+    Scheme in lower case, host, port or None, and path with query (empty if there is neither).
+
+    :raises InvalidRequest: the URI is not absolute, has no host, an impossible port or
+        credentials, or holds anything but printable ASCII.
+    """
+    parts = _uri(check_target(uri))
+    if parts is None:
+        raise InvalidRequest(f"the URI {uri!r} is not absolute")
+    scheme, authority, path = parts.groups()
+    if b"@" in authority:
+        raise InvalidRequest("credentials in a URI are not sent: use an Authorization header")
+    split = _authority(authority)
+    if split is None:
+        raise InvalidRequest(f"the URI {uri!r} has no valid host")
+    host, digits = split.groups()
+    port = int(digits) if digits else None
+    if port is not None and not 0 < port < 65536:
+        raise InvalidRequest(f"the URI {uri!r} has no valid port")
+    return scheme.lower(), host.lower(), port, path
+
+
+@implementer(IClientRequest)
+class Request:
+    """
+    One HTTP request.
+
+    :ivar method: the method, any token.
+    :ivar absoluteURI: the URI as it was given.
+    :ivar scheme: ``b"https"`` or ``b"http"``.
+    :ivar authority: host, and port unless it is the scheme's own.
+    :ivar path: path and query, what HTTP/2 sends as ``:path``.
+    :ivar body: an :class:`~twisted.web.iweb.IBodyProducer`, or None.
+    :ivar bodyStarted: whether the producer has been started, which it can be only once.
+    """
+
+    __slots__ = (
+        "_fields",
+        "_headers",
+        "absoluteURI",
+        "authority",
+        "body",
+        "bodyStarted",
+        "method",
+        "path",
+        "scheme",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        body: IBodyProducer | None = None,
+    ) -> None:
+        """
+        :param uri: an absolute URI.
+        :raises InvalidRequest: the method or the URI is not valid.
+        """
+        scheme, host, port, path = splitURI(uri)
+        authority = host if port in (None, DEFAULT_PORTS.get(scheme)) else b"%b:%d" % (host, port)
+        self._fill(check_method(method), uri, headers, body, scheme, authority, path)
+
+    @classmethod
+    def toTarget(
+        cls,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None,
+        body: IBodyProducer | None,
+        scheme: bytes,
+        authority: bytes,
+        path: bytes,
+    ) -> Request:
+        """A request whose URI has been taken apart already."""
+        self = cls.__new__(cls)
+        self._fill(check_method(method), uri, headers, body, scheme, authority, path)
+        return self
+
+    def _fill(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None,
+        body: IBodyProducer | None,
+        scheme: bytes,
+        authority: bytes,
+        path: bytes,
+    ) -> None:
+        self.method = method
+        self.absoluteURI = uri
+        self._headers = headers
+        self.body = body
+        self.scheme = scheme
+        self.authority = authority
+        if path[:1] != b"/" and path != b"*":
+            # An OPTIONS request without a path asks about the server (RFC 9110 section 9.3.7).
+            path = b"*" if method == b"OPTIONS" and not path else b"/" + path
+        self.path = path
+        self.bodyStarted = False
+        self._fields: tuple[bytes, Sequence[Field]] | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The headers as they were given."""
+        if self._headers is None:
+            self._headers = Headers()
+        return self._headers
+
+    def fields(self) -> tuple[bytes, Sequence[Field]]:
+        """
+        The authority, and the regular fields as they are sent.
+
+        :raises InvalidRequest: a field is not valid, or content-length is not the body's.
+        """
+        if self._fields is None:
+            length: int | None = None
+            if self.body is not None:
+                length = None if self.body.length == UNKNOWN_LENGTH else self.body.length
+            elif self.method in (b"POST", b"PUT", b"PATCH"):
+                # Their meaning anticipates content: say that there is none (RFC 9110 8.6).
+                length = 0
+            given = (self._headers or _NO_FIELDS).getAllRawHeaders()
+            self._fields = request_fields(self.method, self.authority, given, length)
+        return self._fields

@@ -1,0 +1,106 @@
+"""
+A request body on its way out.
+
+Owns the conversation with one :class:`~twisted.web.iweb.IBodyProducer`: it is started once,
+paused while too many octets wait, and stopped when nobody wants the rest. Checks that as many
+octets come as were announced. Sends nothing: the connection's queue does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IProducer
+from twisted.python.failure import Failure
+from twisted.web.client import RequestGenerationFailed
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
+from zope.interface import implementer
+
+from txhyper.errors import LengthMismatch
+
+if TYPE_CHECKING:
+    from txhyper.protocol.exchange import Exchange
+
+__all__ = ["Upload"]
+
+
+@implementer(IConsumer)
+class Upload:
+    """The consumer that a body's producer writes to."""
+
+    __slots__ = ("_exchange", "_producer", "_remaining", "_running")
+
+    def __init__(self, exchange: Exchange, producer: IBodyProducer) -> None:
+        self._exchange = exchange
+        self._producer = producer
+        length = producer.length
+        self._remaining: int | None = None if length == UNKNOWN_LENGTH else length
+        self._running = False
+
+    def start(self) -> None:
+        """Start the producer. It may write, finish or fail before this returns."""
+        self._running = True
+        try:
+            finished: Deferred[None] = self._producer.startProducing(self)
+        except Exception:  # noqa: BLE001 - a user's code: whatever it raises fails its request.
+            self._failed(Failure())
+        else:
+            finished.addCallbacks(self._finished, self._failed)
+
+    def write(self, data: bytes) -> None:
+        """Take octets from the producer; more than were announced fail the request."""
+        if not self._running:
+            return
+        if self._remaining is not None:
+            self._remaining -= len(data)
+            if self._remaining < 0:
+                self._fail(f"{-self._remaining} octets more than its length")
+                return
+        if self._exchange.write(data):
+            self._tell(self._producer.pauseProducing)
+
+    def resume(self) -> None:
+        """The queue has drained."""
+        if self._running:
+            self._tell(self._producer.resumeProducing)
+
+    def stop(self) -> None:
+        """Nobody wants the rest."""
+        if self._running:
+            self._running = False
+            self._tell(self._producer.stopProducing)
+
+    def _tell(self, call: Callable[[], object]) -> None:
+        """Call the producer: one that raises fails its own request, and no other."""
+        try:
+            call()
+        except Exception:  # noqa: BLE001 - a user's code
+            self._failed(Failure())
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Some producers register themselves; they were known before."""
+
+    def unregisterProducer(self) -> None:
+        """The end is told by the producer's Deferred."""
+
+    def _fail(self, how: str) -> None:
+        self.stop()
+        exchange = self._exchange
+        exchange.uploadFailed(LengthMismatch(f"{exchange.name}: the body has {how}"))
+
+    def _finished(self, ignored: object) -> None:
+        if not self._running:
+            return
+        if self._remaining:
+            self._fail(f"{self._remaining} octets fewer than its length")
+            return
+        self._running = False
+        self._exchange.uploadFinished()
+
+    def _failed(self, reason: Failure) -> None:
+        # What a producer has to say after it was stopped is of no interest.
+        if self._running:
+            self._running = False
+            self._exchange.uploadFailed(RequestGenerationFailed([reason]))

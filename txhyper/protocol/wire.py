@@ -1,0 +1,206 @@
+"""
+What leaves a connection, and when.
+
+Owns the transport for writing and the cork: every octet goes through :meth:`Wire._write`, once for
+each read and once for each turn of the reactor in which something was asked for. Takes bodies from
+their queue while the windows and the transport let it. Decides nothing about streams and reads
+nothing; :mod:`txhyper.protocol.connection` holds one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
+from zope.interface import implementer
+
+from txhyper.core.engine import Engine
+from txhyper.core.outbound import Outbound
+from txhyper.core.streams import Stream
+from txhyper.errors import BoundExceeded
+
+__all__ = ["CLOSE_TIMEOUT", "PUMP_QUANTUM", "Wire", "WireTransport"]
+
+#: Octets of bodies put into one write: enough for the transport to say that it has enough.
+PUMP_QUANTUM = 256 * 1024
+
+#: Seconds that a peer has to close its side, once we have closed ours.
+CLOSE_TIMEOUT = 5.0
+
+
+class WireTransport(Protocol):
+    """What is asked of a transport, TCP or TLS."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def loseConnection(self) -> None: ...
+
+    def abortConnection(self) -> None: ...
+
+
+@implementer(IPushProducer)
+class Wire:
+    """
+    One connection's way out.
+
+    It is the transport's push producer: while the transport has enough, no DATA goes out. Control
+    frames do, since they are what keeps the peer going, but within
+    :attr:`~txhyper.core.bounds.Bounds.pending_control_octets`.
+    """
+
+    __slots__ = (
+        "_abused",
+        "_closed",
+        "_corked",
+        "_engine",
+        "_forced",
+        "_outbound",
+        "_paused",
+        "_reactor",
+        "_timer",
+        "_transport",
+        "over",
+    )
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        engine: Engine,
+        outbound: Outbound,
+        closed: Callable[[Stream], None],
+        abused: Callable[[BoundExceeded], None],
+    ) -> None:
+        """
+        :param closed: told of a stream that the end of its upload has closed.
+        :param abused: told when the peer makes us answer without reading the answers.
+        """
+        self._reactor = reactor
+        self._engine = engine
+        self._outbound = outbound
+        self._closed = closed
+        self._abused = abused
+        self._transport: WireTransport | None = None
+        # Whether somebody up the stack will flush: then nobody else needs to.
+        self._corked = False
+        # The flush of this turn, or the end of the time in which the peer has to hang up.
+        self._timer: IDelayedCall | None = None
+        # Whether the transport takes no more for now, and what it was given all the same.
+        self._paused = False
+        self._forced = 0
+        #: Whether nothing may be written any more.
+        self.over = False
+
+    def connect(self, transport: WireTransport) -> None:
+        """The transport is there. What is queued leaves together with this turn's requests."""
+        self._transport = transport
+        cast(IConsumer, transport).registerProducer(self, True)
+        self.touch()
+
+    def touch(self) -> None:
+        """Something is to be sent: see to it that it is, once in this turn."""
+        if not self._corked and self._timer is None and not self.over:
+            self._timer = self._reactor.callLater(0, self._turn)
+
+    def _turn(self) -> None:
+        self._timer = None
+        self.uncork()
+
+    def cork(self) -> None:
+        """Hold everything back until :meth:`uncork`, which the caller is going to call."""
+        self._corked = True
+
+    def uncork(self) -> None:
+        """Write what there is: control frames always, bodies while the transport takes them."""
+        # Producers that are resumed in here write to the queue and ask for a flush.
+        self._corked = True
+        more = True
+        while more and not self.over and self._transport is not None:
+            more = self._pump()
+            octets = self._engine.take()
+            if octets:
+                self._write(octets)
+        self._corked = False
+
+    def _pump(self) -> bool:
+        """
+        Move bodies from the queue to the engine, up to a quantum.
+
+        :return: whether there may be more to move, if the transport does not say no.
+        """
+        engine, outbound = self._engine, self._outbound
+        moved = 0
+        while moved < PUMP_QUANTUM and not self._paused:
+            turn = outbound.next(engine.send_window, engine.initial_window, engine.max_frame_size)
+            if turn is None:
+                return False
+            stream, slices, size, end = turn
+            moved += size
+            engine.send_data(stream, slices, size, end)
+            if stream.closed:
+                self._closed(stream)
+            elif outbound.drained(stream):
+                stream.owner.resumeUpload()
+        return not self._paused
+
+    def _write(self, octets: bytes) -> None:
+        assert self._transport is not None
+        if self._paused:
+            self._forced += len(octets)
+            limit = self._engine.bounds.pending_control_octets
+            if self._forced > limit and not self.over:
+                self._abused(
+                    BoundExceeded(
+                        f"{self._engine.origin}: more than {limit} octets of control frames wait "
+                        "for the server to read (bound pending_control_octets)",
+                        "pending_control_octets",
+                    )
+                )
+                return
+        self._transport.write(octets)
+
+    def pauseProducing(self) -> None:
+        """The transport has enough: no more DATA."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        self._paused = False
+        self._forced = 0
+        self.touch()
+
+    def stopProducing(self) -> None:
+        """The transport is closing; its ``connectionLost`` tells the rest."""
+
+    def hangUp(self) -> None:
+        """Write what is left, and close. A peer that does not close its side is cut off."""
+        assert self._transport is not None
+        self.over = True
+        self._cancel()
+        self._timer = self._reactor.callLater(CLOSE_TIMEOUT, self._cutOff)
+        cast(IConsumer, self._transport).unregisterProducer()
+        octets = self._engine.take()
+        if octets:
+            self._write(octets)
+        self._transport.loseConnection()
+
+    def _cutOff(self) -> None:
+        self._timer = None
+        self.abort()
+
+    def abort(self) -> None:
+        """Disconnect without a farewell."""
+        self.over = True
+        if self._transport is not None:
+            self._transport.abortConnection()
+
+    def end(self) -> None:
+        """The transport is gone: leave no timer behind."""
+        self.over = True
+        self._transport = None
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
