@@ -9,7 +9,9 @@ HERE = Path(__file__).parent
 
 # Read, not imported: building must not need the dependencies.
 version = re.search(
-    r'^__version__ = "([^"]+)"', (HERE / "txhyper" / "__init__.py").read_text(encoding="utf-8"), re.M
+    r'^__version__ = "([^"]+)"',
+    (HERE / "txhyper" / "__init__.py").read_text(encoding="utf-8"),
+    re.M,
 )
 assert version is not None
 
@@ -73,7 +75,7 @@ setup(
         "brotli": BROTLI,
         "tests": TESTS,
         "docs": ["sphinx >= 7.4", "sphinx-rtd-theme >= 3"],
-        "types": ["mypy >= 1.15", "mypy-zope >= 1.0.11", "types-pyOpenSSL", "hypothesis >= 6.100"],
+        "types": ["mypy >= 1.15", "mypy-zope >= 1.0.11", "types-cffi", "hypothesis >= 6.100"],
         "lint": ["ruff >= 0.12"],
     },
     entry_points={"console_scripts": ["hyperfetch = txhyper.cli.__main__:run"]},

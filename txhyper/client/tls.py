@@ -81,14 +81,15 @@ class _UnverifiedCreator:
     """One host's connections, with its name sent but not checked."""
 
     def __init__(self, hostname: bytes) -> None:
-        self._context = CertificateOptions().getContext()
+        self._options = CertificateOptions()
         text = hostname.decode("ascii")
         # A literal address is no server name (RFC 6066 section 3).
         literal = isIPAddress(text) or isIPv6Address(text)
         self._serverName = None if literal else hostname
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
+        # Made by Twisted, which adds what the connection's factory offers by ALPN.
+        connection = self._options.clientConnectionForTLS(tlsProtocol)
         if self._serverName is not None:
             connection.set_tlsext_host_name(self._serverName)
         return connection

@@ -8,6 +8,8 @@ and windows never move. Called by the engine only.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
@@ -17,9 +19,10 @@ from h2.settings import SettingCodes, Settings
 
 from txhyper.core.bounds import Bounds
 from txhyper.core.frames import FrameError
-from txhyper.core.hpack import HeaderCoder
+from txhyper.core.hpack import TABLE_SIZE, HeaderCoder
 
 __all__ = ["MAX_FRAME_SIZE", "Control"]
+
 
 #: The largest frame accepted, in octets. Larger ones than the RFC's default gained nothing.
 MAX_FRAME_SIZE = 16384
@@ -52,7 +55,7 @@ class Control:
         self._h2.local_settings = Settings(
             client=True,
             initial_values={
-                SettingCodes.HEADER_TABLE_SIZE: 4096,
+                SettingCodes.HEADER_TABLE_SIZE: TABLE_SIZE,
                 SettingCodes.ENABLE_PUSH: 0,
                 SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
                 SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
@@ -61,9 +64,10 @@ class Control:
         )
         # Some servers are known to stumble over it, and 0 says what its absence says.
         del self._h2.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
-        # The settings object does not carry the limit to the decoder.
-        self._h2.decoder.max_header_list_size = bounds.header_list_size
-        self.coder = HeaderCoder(self._h2.encoder, self._h2.decoder)
+        # Ours take the place of h2's, which sets both sizes when SETTINGS say so.
+        self.coder = HeaderCoder(bounds.header_list_size)
+        self._h2.encoder = cast(Any, self.coder)
+        self._h2.decoder = cast(Any, self.coder.decoder)
         #: Whether the peer's SETTINGS have come: they are the first that it may send.
         self.spoken = False
         self._read_settings()

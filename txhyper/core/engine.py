@@ -113,9 +113,9 @@ class Engine(ReceivingHalf):
                     yield fact
                     while self._more:
                         yield self._more.popleft()
-            if position == 0 and not self._control.spoken and data[:1] not in (b"", b"\0"):
-                # Too short for a frame header, and no SETTINGS frame starts like this.
-                self._judge(frames.SETTINGS, 0, data[0] << 16)
+            if not self._control.spoken and data[:1] not in (b"", b"\0"):
+                # Too short for a frame header, and no frame that is small enough starts like this.
+                raise _not_http2()
         except FrameError as error:
             raise self._violated(error.code, error.reason) from error
         except HeaderListTooLarge as error:
@@ -130,10 +130,10 @@ class Engine(ReceivingHalf):
 
     def _judge(self, kind: int, flags: int, length: int) -> None:
         """Look at a frame's header before its payload is in."""
-        if not self._control.spoken and (kind != frames.SETTINGS or flags & frames.ACK):
-            raise FrameError(
-                ErrorCodes.PROTOCOL_ERROR, "the first frame is not SETTINGS: this is not HTTP/2"
-            )
+        if not self._control.spoken and (
+            kind != frames.SETTINGS or flags & frames.ACK or length > 0xFFFF
+        ):
+            raise _not_http2()
         if length > MAX_FRAME_SIZE:
             raise FrameError(
                 ErrorCodes.FRAME_SIZE_ERROR,
@@ -150,6 +150,8 @@ class Engine(ReceivingHalf):
 
     def _settings(self, flags: int, kind: int, payload: bytes) -> Fact | None:
         """SETTINGS (section 6.5), by h2; a larger initial window is checked against each stream."""
+        if flags & frames.ACK and payload:
+            raise FrameError(ErrorCodes.FRAME_SIZE_ERROR, "SETTINGS acknowledged with a payload")
         before = self._control.initial_window
         changed = self._control.settings_received(frames.pack(kind, flags, 0, payload))
         self._out.append(self._control.take())
@@ -212,6 +214,13 @@ class Engine(ReceivingHalf):
         if self.send_window > frames.MAX_WINDOW:
             raise FrameError(ErrorCodes.FLOW_CONTROL_ERROR, "a window above 2^31-1 octets")
         return OPENED, None, None, 0
+
+
+def _not_http2() -> FrameError:
+    """The server's preface is a SETTINGS frame (section 3.4)."""
+    return FrameError(
+        ErrorCodes.PROTOCOL_ERROR, "the first frame is not SETTINGS: this is not HTTP/2"
+    )
 
 
 def _unknown(engine: Engine, flags: int, kind: int, payload: bytes) -> None:

@@ -85,6 +85,9 @@ class Outbound:
             body = stream.outbound = OutboundBody()
         body.finished = True
         self._enter(stream)
+        if not body.queued:
+            # It needs no window, so it must not stand behind those that wait for one.
+            self._round.move_to_end(stream.id, last=False)
 
     def _enter(self, stream: Stream) -> None:
         if stream.id not in self._blocked:

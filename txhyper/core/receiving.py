@@ -29,7 +29,7 @@ from txhyper.core.facts import (
     Fact,
 )
 from txhyper.core.frames import FrameError
-from txhyper.core.headers import MalformedHead, parse_response, parse_trailers
+from txhyper.core.headers import MalformedHead
 from txhyper.core.sending import SendingHalf, Trace
 from txhyper.core.streams import AWAITING_HEAD, ENDED, Stream
 from txhyper.core.windows import BaseFlowControlManager
@@ -63,6 +63,11 @@ class ReceivingHalf(SendingHalf):
         self._block: tuple[int, bool, list[bytes]] | None = None
         # Facts that follow the one a method has returned.
         self._more: deque[Fact] = deque()
+
+    @property
+    def pending(self) -> bool:
+        """Whether the frame at hand has more to tell than the fact that was handed out last."""
+        return bool(self._more)
 
     def _data(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:
         """DATA (section 6.1). The connection is credited here, whoever it was for."""
@@ -136,12 +141,12 @@ class ReceivingHalf(SendingHalf):
         if stream is None:
             self._late(stream_id)
         # Decoded even if nobody wants it: the compression context is the connection's.
-        fields = self._control.coder.decode(block)
+        decoded = self._control.coder.decode(block)
         if stream is None:
             return None
         try:
             if stream.receiving == AWAITING_HEAD:
-                head = parse_response(fields)
+                head = decoded.response()
                 stream.received_head(head, end)
                 if head.status < 200:
                     if stream.informational > self.bounds.informational_responses:
@@ -158,7 +163,7 @@ class ReceivingHalf(SendingHalf):
             elif not end:
                 raise MalformedHead("trailers without END_STREAM")
             else:
-                fact = (TRAILED, stream, parse_trailers(fields), 0)
+                fact = (TRAILED, stream, decoded.trailers(), 0)
                 stream.received_end()
         except MalformedHead as error:
             return self._refuse(stream, ErrorCodes.PROTOCOL_ERROR, str(error))

@@ -17,7 +17,7 @@ from txhyper.core import frames
 from txhyper.core.bounds import Bounds
 from txhyper.core.closed import ClosedStreams
 from txhyper.core.control import Control
-from txhyper.core.headers import Field, list_size
+from txhyper.core.headers import Field, list_size, pseudo_fields
 from txhyper.core.streams import ENDED, Stream
 from txhyper.core.windows import BaseFlowControlManager
 from txhyper.errors import ConnectionUnusable, InvalidRequest
@@ -140,7 +140,7 @@ class SendingHalf:
             raise ConnectionUnusable(f"{self.origin}: the connection {reason}")
         limit = self._control.max_header_list_size
         if limit is not None:
-            named = list_size(fields) + 32 * 4 + len(method + scheme + authority + path) + 36
+            named = list_size(pseudo_fields(method, scheme, authority, path)) + list_size(fields)
             if named > limit:
                 raise InvalidRequest(
                     f"{self.origin}: a header list of {named} octets, of which the server's "

@@ -86,7 +86,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._engine = Engine(origin, bounds, window_manager, onFrame)
         self._admission: Admission[Exchange] = Admission()
         self._outbound = Outbound()
-        self._wire = Wire(reactor, self._engine, self._outbound, self._closed, self._fail)
+        self._wire = Wire(reactor, self._engine, self._outbound, self._closed, self._failAll)
         self._pings = Pings()
         self._closing = False
 
@@ -126,11 +126,12 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         exchange = Exchange(self, request, claim)
         claim.token = exchange
         if not self.isUsable():
-            if reserved:
-                self._admission.release()
             exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
+            if reserved:
+                self.release()
         elif reserved or self._admission.reserve():
-            self._start(exchange)
+            if not self._start(exchange):
+                self._freed()
         else:
             self._admission.wait(exchange)
 
@@ -176,20 +177,17 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
             self._freed()
 
     def abort(self) -> None:
-        """Disconnect now, without a farewell. Every request fails."""
+        """Disconnect now, without a farewell. Every request fails, those that wait at once."""
         self._wire.abort()
+        self._dismiss()
 
     # -- what exchanges ask for ----------------------------------------------------------------
 
     def open(
-        self,
-        exchange: Exchange,
-        request: Request,
-        authority: bytes,
-        fields: Sequence[Field],
-        end: bool,
+        self, exchange: Exchange, authority: bytes, fields: Sequence[Field], end: bool
     ) -> Stream:
         """Queue a request's HEADERS. :raises HyperError: it cannot be sent; nothing was."""
+        request = exchange.request
         stream = self._engine.open(
             exchange, request.method, request.scheme, authority, request.path, fields, end
         )
@@ -231,18 +229,25 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def fromAnyThread(self, call: Callable[..., object], *args: object) -> None:
         """Call in the reactor's thread, from wherever the garbage collector happens to run."""
-        IReactorFromThreads(self._reactor).callFromThread(call, *args)
+        reactor = IReactorFromThreads(self._reactor, None)
+        # A clock in somebody's test has no threads.
+        (self.later if reactor is None else reactor.callFromThread)(call, *args)
 
     # -- slots ---------------------------------------------------------------------------------
 
-    def _start(self, exchange: Exchange) -> None:
-        """Send a request in a slot that is reserved for it."""
+    def _start(self, exchange: Exchange) -> bool:
+        """
+        Send a request in a slot that is reserved for it.
+
+        :return: whether it was sent; else the slot is free again, and the caller's to give away.
+        """
         try:
             exchange.send()
         except HyperError as error:
             self._admission.release()
             exchange.failed(error)
-            self._freed()
+            return False
+        return True
 
     def _closed(self, stream: Stream) -> None:
         """A stream has ended: forget what it had queued, and give its slot to the next."""
@@ -252,6 +257,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._freed()
 
     def _freed(self) -> None:
+        """A slot has come free: it is the next one's, or else nothing may be left to do."""
         while (exchange := self._admission.admit()) is not None:
             self._start(exchange)
         if not self._admission.in_use:
@@ -276,24 +282,22 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         try:
             for fact, stream, value, size in self._engine.receive(data):
                 FACTS[fact](self, stream, value, size)
-                if wire.over:
+                # A user has hung up: what this frame has ended is still told, as it is.
+                if wire.over and not self._engine.pending:
                     break
         except (ProtocolViolation, BoundExceeded) as error:
             self._fail(error)
         finally:
             wire.uncork()
 
-    def _onInformed(self, stream: Stream, value: Any, size: int) -> None:
-        """An informational response: nobody has asked for it."""
+    def _onUnasked(self, stream: Stream, value: Any, size: int) -> None:
+        """An informational response, or trailers: nobody has asked for them."""
 
     def _onResponded(self, stream: Stream, value: Any, size: int) -> None:
         stream.owner.responded(value)
 
     def _onReceived(self, stream: Stream, value: Any, size: int) -> None:
         stream.owner.received(value, size)
-
-    def _onTrailed(self, stream: Stream, value: Any, size: int) -> None:
-        """Trailers: nobody has asked for them."""
 
     def _onFinished(self, stream: Stream, value: Any, size: int) -> None:
         exchange = stream.owner
@@ -309,9 +313,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         exchange.failed(value)
 
     def _onStopped(self, stream: Stream, value: Any, size: int) -> None:
-        exchange = stream.owner
+        """The response was complete, and now the peer itself has reset the rest of the upload."""
         self._closed(stream)
-        exchange.stopped()
 
     def _onOpened(self, stream: Stream | None, value: Any, size: int) -> None:
         if stream is not None:
@@ -321,7 +324,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         limit = self._engine.max_concurrent_streams
         self._admission.limit = UNLIMITED if limit is None else limit
         self._outbound.wake_all()
-        self._freed()
+        if self._admission.waiting:
+            self._freed()
 
     def _onPonged(self, stream: None, value: bytes, size: int) -> None:
         self._pings.answered(value, self._reactor.seconds())
@@ -355,7 +359,10 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         for stream in self._engine.streams:
             exchange, stream.owner = stream.owner, None
             stream.closed = True
-            exchange.failed(error)
+            # One that was told of may have cancelled others; and after a violation the transport's
+            # end comes as well.
+            if exchange is not None:
+                exchange.failed(error)
         self._pings.fail(error)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -364,7 +371,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         code, debugData = self._engine.goaway
         self._failAll(
             ConnectionTerminated(
-                f"{self.origin}: the connection ended before the response: "
+                f"{self.origin}: the connection ended before the response did: "
                 f"{reason.getErrorMessage()}",
                 code,
                 self._engine.last_stream_id,
@@ -376,10 +383,10 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
 #: What to do with each fact, by its number.
 FACTS: list[Callable[[HTTP2ClientProtocol, Any, Any, int], None]] = [
-    HTTP2ClientProtocol._onInformed,
+    HTTP2ClientProtocol._onUnasked,
     HTTP2ClientProtocol._onResponded,
     HTTP2ClientProtocol._onReceived,
-    HTTP2ClientProtocol._onTrailed,
+    HTTP2ClientProtocol._onUnasked,
     HTTP2ClientProtocol._onFinished,
     HTTP2ClientProtocol._onFailed,
     HTTP2ClientProtocol._onStopped,

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import AlreadyCalledError, CancelledError
 from twisted.internet.interfaces import IProtocol
 from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
 from txhyper.core.headers import ResponseHead, check_http2
 from txhyper.core.inbound import Inbound
+from txhyper.core.streams import ENDED
 from txhyper.errors import StreamAborted
 from txhyper.interfaces import IClaim
 from txhyper.protocol.failures import RESPONSE_DONE, asResponseFailure
@@ -98,7 +99,7 @@ class Exchange:
         authority, fields = request.fields()
         check_http2(fields)
         body = request.body
-        self.stream = self._connection.open(self, request, authority, fields, body is None)
+        self.stream = self._connection.open(self, authority, fields, body is None)
         if body is not None:
             request.bodyStarted = True
             self._upload = Upload(self, body)
@@ -122,7 +123,11 @@ class Exchange:
         """The producer failed, or wrote more or less than it had announced."""
         self._upload = None
         self._reset(CANCEL)
-        self.failed(error)
+        if self._claim is not None:
+            self.failed(error)
+        else:
+            # The response's reader may be the one who made the producer fail, within a call.
+            self._connection.later(self.failed, error)
 
     def _stopUpload(self) -> None:
         upload, self._upload = self._upload, None
@@ -138,12 +143,13 @@ class Exchange:
 
     def responded(self, head: ResponseHead) -> None:
         """The final response's head has come."""
-        claim, self._claim = self._claim, None
-        assert claim is not None
         if head.status >= 300:
             # The server does not want what this request carries. 2xx may be full duplex.
             self._stopUpload()
-        claim.responded(Response(self, head, self.opened().remaining))
+        claim, self._claim = self._claim, None
+        # A producer may have cancelled the request when it was stopped.
+        if claim is not None:
+            claim.responded(Response(self, head, self.opened().remaining))
 
     def received(self, data: bytes, size: int) -> None:
         """
@@ -151,6 +157,9 @@ class Exchange:
 
         :param size: its flow-controlled length.
         """
+        if not size:
+            # An empty frame says nothing, and a peer may send any number of them.
+            return
         reader = self._reader
         if reader is not None and self._inbound is None:
             self._hand(reader, data)
@@ -161,22 +170,22 @@ class Exchange:
     def finished(self) -> None:
         """The response is complete."""
         if self.opened().sending:
-            # The server has answered in full and needs no more (RFC 9113 section 8.1).
-            self._reset(NO_ERROR)
+            # The server has answered in full and needs no more (RFC 9113 section 8.1). Not at once:
+            # what is queued may end the stream in this turn, or the server's own RST_STREAM may.
+            self._stopUpload()
+            self._connection.later(self._reset, NO_ERROR)
         self._end()
 
-    def stopped(self) -> None:
-        """The response was complete before; the peer has reset the rest of the upload."""
-        self._stopUpload()
-
     def failed(self, error: Exception) -> None:
-        """The stream has ended, and the response is not complete."""
+        """The stream has ended before it was done."""
         self._stopUpload()
         claim, self._claim = self._claim, None
         if claim is not None:
             claim.failed(error)
-        else:
-            self._error = error
+        elif self.stream is not None:
+            # A response that is complete stays so, whatever becomes of the upload.
+            if self.stream.receiving != ENDED:
+                self._error = error
             self._end()
 
     # -- what the user does --------------------------------------------------------------------
@@ -188,12 +197,21 @@ class Exchange:
             self.failed(CancelledError())
 
     def deliver(self, response: Response, reader: IProtocol) -> None:
-        """The body has a reader from now on."""
+        """The body has a reader from now on. One that raises at once gives the body up."""
         self._reader = reader
         self._response = response
-        reader.makeConnection(BodyTransport(self))  # type: ignore[arg-type]  # no ITransport: read only
-        if self._inbound is not None:
-            self._drain(self._inbound)
+        inbound = self._inbound
+        if inbound is not None:
+            # Nothing is delivered to a reader that is not connected yet.
+            inbound.delivering = True
+        try:
+            reader.makeConnection(BodyTransport(self))  # type: ignore[arg-type]  # read only
+        except BaseException:
+            self.giveUp()
+            raise
+        if inbound is not None:
+            inbound.delivering = False
+            self._drain(inbound)
 
     def pause(self) -> None:
         """The reader wants nothing for now."""
@@ -209,20 +227,19 @@ class Exchange:
 
     def giveUp(self) -> None:
         """The reader wants nothing any more."""
-        if self._reader is None:
+        reader, response = self._reader, self._response
+        if reader is None or response is None:
             return
+        if self._inbound is not None:
+            self._inbound.discard()
+        self._reader = self._response = self._inbound = None
         if self._error is None:
-            stream = self.opened()
             self._error = StreamAborted(
-                f"{self.name}: its reader gave the body up (CANCEL)", stream.id, CANCEL
+                f"{self.name}: its reader gave the body up (CANCEL)", self.opened().id, CANCEL
             )
             self._reset(CANCEL)
-        held = self._hold()
-        held.discard()
-        held.paused = False
-        held.ended = True
         # Never from within a call of the reader's own.
-        self._connection.later(self._drain, held)
+        self._connection.later(self._conclude, reader, response)
 
     def unread(self) -> None:
         """The response is garbage. This may run in any thread, at any moment."""
@@ -231,6 +248,11 @@ class Exchange:
 
     # -- the body ------------------------------------------------------------------------------
 
+    @property
+    def isRead(self) -> bool:
+        """Whether somebody reads the body, and has not been told of its end."""
+        return self._reader is not None
+
     def _hold(self) -> Inbound:
         if self._inbound is None:
             self._inbound = Inbound()
@@ -238,6 +260,8 @@ class Exchange:
 
     def _hand(self, reader: IProtocol, data: bytes) -> None:
         """Give octets to the reader. One that raises loses its stream, and no other."""
+        if not data:
+            return  # Nothing but padding.
         try:
             reader.dataReceived(data)
         except Exception:  # noqa: BLE001 - a user's code must not end a connection that is shared
@@ -246,38 +270,42 @@ class Exchange:
 
     def _drain(self, inbound: Inbound) -> None:
         """Deliver what is held until the reader pauses again, and credit it in one go."""
-        if self._reader is None or inbound.delivering:
+        reader, response = self._reader, self._response
+        if reader is None or response is None or inbound.delivering:
             return
         inbound.delivering = True
         total = 0
         while (frame := inbound.take()) is not None:
-            self._hand(self._reader, frame[0])
+            self._hand(reader, frame[0])
             total += frame[1]
         inbound.delivering = False
         if total:
             self._connection.consumed(self.opened(), total)
-        if inbound.exhausted:
+        # A reader that has given up meanwhile has left it behind.
+        if inbound is self._inbound and inbound.exhausted:
+            self._inbound = None
             if inbound.ended:
-                self._conclude()
-            else:
-                self._inbound = None
+                self._conclude(reader, response)
 
     def _end(self) -> None:
         """Nothing more will come: tell the reader, when it has had everything."""
-        if self._reader is not None and self._inbound is None:
-            self._conclude()
+        reader, response = self._reader, self._response
+        if self._inbound is None and reader is not None and response is not None:
+            self._conclude(reader, response)
         else:
             self._hold().ended = True
 
-    def _conclude(self) -> None:
-        reader, response = self._reader, self._response
-        self._reader = self._response = self._inbound = None
-        assert reader is not None and response is not None
+    def _conclude(self, reader: IProtocol, response: IResponse) -> None:
+        """Tell a reader that nothing more will come."""
+        self._reader = self._response = None
         if self._error is None:
             reason = RESPONSE_DONE
         else:
             reason = asResponseFailure(self._error, response)
         try:
             reader.connectionLost(reason)
-        except Exception:  # noqa: BLE001 - as for dataReceived
+        except Exception as raised:  # noqa: BLE001 - as for dataReceived
+            if isinstance(raised, AlreadyCalledError) and isinstance(self._error, StreamAborted):
+                # Twisted's own readBody, when it was cancelled: its Deferred has fired by then.
+                return
             self._log.failure("{name}: the reader of the body raised at its end", name=self.name)

@@ -16,19 +16,38 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web._newclient import HTTP11ClientProtocol, RequestNotSent
+from twisted.web._newclient import HTTP11ClientProtocol, TransportProxyProducer
 from twisted.web._newclient import Request as WireRequest
-from twisted.web.client import URI
+from twisted.web.client import URI, ResponseFailed
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from txhyper.errors import ConnectionTerminated, ConnectionUnusable
+from txhyper.errors import (
+    ConnectionTerminated,
+    ConnectionUnusable,
+    HyperError,
+    ProtocolViolation,
+)
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.request import Request
 
 __all__ = ["HTTP11ClientConnection"]
+
+
+class _BodyTransport(TransportProxyProducer):
+    """What Twisted gives the reader of a body, and what its own ``readBody`` looks for besides."""
+
+    def __init__(self, proxy: TransportProxyProducer, abort: Callable[[], None]) -> None:
+        # Twisted's ends proxying on its own when the response is over, and so ends ours.
+        self._producer = self._proxy = proxy
+        self._abort = abort
+
+    def abortConnection(self) -> None:
+        """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
+        if self._proxy._producer is not None:
+            self._abort()
 
 
 @implementer(IHTTPConnection)
@@ -60,6 +79,11 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self._persistent = persistent
         self._protocol = HTTP11ClientProtocol(self._quiescent)
         self._closing = False
+        # Whether a response has just ended, and nobody has been told that the slot is free.
+        self._isFreed = False
+        # Whoever waits for a response, until it is told, and what Twisted gave us for it.
+        self._claim: IClaim | None = None
+        self._sent: Deferred[Any] | None = None
 
     def makeConnection(self, transport: ITransport) -> None:
         """Pass the transport on."""
@@ -69,12 +93,19 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Pass octets on."""
         self._protocol.dataReceived(data)
+        if self._isFreed:
+            self._isFreed = False
+            # The reader of the body may have sent a request at its end.
+            if not self.openCount:
+                self._rest()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Pass the end on, and tell those who wait for it."""
         self._closing = True
-        self._protocol.connectionLost(reason)
-        self._tellClosed()
+        try:
+            self._protocol.connectionLost(reason)
+        finally:
+            self._tellClosed()
 
     def isUsable(self) -> bool:
         """Whether the connection may take a request, now or later."""
@@ -94,23 +125,44 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def release(self) -> None:
         """Give the slot back unused."""
-        self._quiescent(self._protocol)
+        self.openCount = 0
+        self._rest()
 
     def _quiescent(self, protocol: HTTP11ClientProtocol) -> None:
+        """
+        A response has ended. Twisted puts the request away when this returns, and would take one
+        that was sent in here for it: whoever waits for the slot is told a little later.
+        """
         self.openCount = 0
+        self._isFreed = True
+
+    def _rest(self) -> None:
+        """There is nothing to do."""
         if self._closing:
             self._lose()
         elif self.onIdle is not None:
             self.onIdle(self)
 
     def issue(self, request: Request, claim: IClaim, reserved: bool = False) -> None:
-        """Send a request; a connection that is busy takes none."""
-        if not reserved and not self.reserve():
-            claim.failed(ConnectionUnusable(f"{self.origin}: the HTTP/1.1 connection is busy"))
+        """Send a request; a connection that is busy, or closing, takes none."""
+        try:
+            if not (reserved or self.reserve()):
+                raise ConnectionUnusable(f"{self.origin}: the HTTP/1.1 connection is busy")
+            reserved = True
+            if not self.isUsable():
+                raise ConnectionUnusable(f"{self.origin}: the connection is closing")
+            wireRequest = self._wireRequest(request)
+        except HyperError as error:
+            if reserved:
+                self.release()
+            claim.failed(error)
             return
         request.bodyStarted = request.body is not None
-        claim.token = deferred = self._protocol.request(self._wireRequest(request))
-        deferred.addCallbacks(
+        self._claim = claim
+        sent = self._protocol.request(wireRequest)
+        # A producer that gave the request up within its start has left nobody to be told.
+        self._sent = sent if self._claim is claim else None
+        sent.addCallbacks(
             self._responded, self._failed, callbackArgs=(claim,), errbackArgs=(claim,)
         )
 
@@ -133,34 +185,44 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         )
         return wire
 
+    def _isTold(self, claim: IClaim) -> bool:
+        """Whether this is the claim that waits; from now on it does no more."""
+        if self._claim is not claim:
+            return False
+        self._claim = self._sent = None
+        return True
+
     def _responded(self, response: Any, claim: IClaim) -> None:
-        response.streamId = None
-        claim.responded(response)
+        if self._isTold(claim):
+            response.streamId = None
+            response._transport = _BodyTransport(response._transport, self.abort)
+            claim.responded(response)
 
     def _failed(self, reason: Failure, claim: IClaim) -> None:
-        claim.failed(self._translate(reason.value))
+        if self._isTold(claim):
+            claim.failed(self._translate(reason.value))
 
     def _translate(self, error: BaseException | None) -> Exception:
         """The error of ours that says the same, if there is one."""
-        for inner in [error, *(reason.value for reason in getattr(error, "reasons", []))]:
-            if isinstance(inner, RequestNotSent):
-                return ConnectionUnusable(f"{self.origin}: the connection is closing")
+        reasons = [reason.value for reason in getattr(error, "reasons", [])]
+        for inner in [error, *reasons]:
             if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
                 return ConnectionTerminated(
                     f"{self.origin}: the connection ended before the response: {inner}"
                 )
-            if isinstance(inner, CancelledError):
-                return inner
+        if isinstance(error, ResponseFailed):
+            how = "; ".join(map(repr, reasons))
+            return ProtocolViolation(f"{self.origin}: the response is not HTTP/1.1: {how}")
         return cast(Exception, error)
 
     def cancel(self, claim: IClaim) -> None:
         """Give a request up. Over HTTP/1.1 this costs the connection."""
-        deferred: Deferred[IHyperResponse] | None = claim.token
-        if deferred is None:
-            # From within the body's producer, while the request is being written.
+        sent = self._sent
+        if self._isTold(claim):
+            if sent is not None:
+                sent.cancel()
             self.abort()
-        else:
-            deferred.cancel()
+            claim.failed(CancelledError())
 
     def request(self, request: Request) -> Deferred[IHyperResponse]:
         """

@@ -162,8 +162,15 @@ class NegotiatingFactory(Factory):
 
 
 def explain(error: BaseException | None) -> str:
-    """One line about a failed handshake, which OpenSSL tells in tuples."""
+    """
+    One line about a failed handshake.
+
+    OpenSSL tells the reasons in tuples, and service-identity the names that it looked for in vain.
+    """
     if error is not None and error.args and isinstance(error.args[0], list):
-        reasons = [str(entry[-1]) for entry in error.args[0] if entry]
+        reasons = [
+            str(entry[-1]) if isinstance(entry, tuple) else f"the certificate does not fit: {entry}"
+            for entry in error.args[0]
+        ]
         return "; ".join(reasons) or "the server hung up"
     return str(error) or type(error).__name__

@@ -29,7 +29,7 @@ class Pings:
         payload = self._serial.to_bytes(8, "big")
 
         def forget(deferred: Deferred[float]) -> None:
-            del self._sent[payload]
+            self._sent.pop(payload, None)
 
         deferred: Deferred[float] = Deferred(forget)
         self._sent[payload] = (deferred, now)
@@ -43,6 +43,7 @@ class Pings:
 
     def fail(self, error: Exception) -> None:
         """No answer will come."""
-        sent, self._sent = self._sent, {}
-        for deferred, _ in sent.values():
+        # One after another: whoever is told may cancel the others.
+        while self._sent:
+            deferred, _ = self._sent.pop(next(iter(self._sent)))
             deferred.errback(error)

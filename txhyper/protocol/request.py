@@ -148,15 +148,30 @@ class Request:
         """
         The authority, and the regular fields as they are sent.
 
-        :raises InvalidRequest: a field is not valid, or content-length is not the body's.
+        :raises InvalidRequest: a field is not valid, content-length is not the body's, or the
+            body's length is no length.
         """
         if self._fields is None:
             length: int | None = None
             if self.body is not None:
-                length = None if self.body.length == UNKNOWN_LENGTH else self.body.length
+                length = _length(self.body)
             elif self.method in (b"POST", b"PUT", b"PATCH"):
                 # Their meaning anticipates content: say that there is none (RFC 9110 8.6).
                 length = 0
             given = (self._headers or _NO_FIELDS).getAllRawHeaders()
             self._fields = request_fields(self.method, self.authority, given, length)
         return self._fields
+
+
+def _length(body: IBodyProducer) -> int | None:
+    """
+    A body's length in octets; None if its producer does not know it.
+
+    :raises InvalidRequest: the producer has no such length.
+    """
+    length: object = getattr(body, "length", None)
+    if length == UNKNOWN_LENGTH:
+        return None
+    if not isinstance(length, int) or length < 0:
+        raise InvalidRequest(f"the length {length!r} of {body!r} is neither octets nor UNKNOWN")
+    return length

@@ -112,11 +112,13 @@ class BodyTransport:
 
     __slots__ = ("_exchange",)
 
-    #: What some protocols look at, to know whether to go on.
-    disconnecting = False
-
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+
+    @property
+    def disconnecting(self) -> bool:
+        """What some protocols look at within ``dataReceived``, to know whether to go on."""
+        return not self._exchange.isRead
 
     def pauseProducing(self) -> None:
         """Deliver nothing until :meth:`resumeProducing`."""

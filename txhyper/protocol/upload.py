@@ -44,10 +44,10 @@ class Upload:
         self._running = True
         try:
             finished: Deferred[None] = self._producer.startProducing(self)
-        except Exception:  # noqa: BLE001 - a user's code: whatever it raises fails its request.
-            self._failed(Failure())
-        else:
             finished.addCallbacks(self._finished, self._failed)
+        except Exception:  # noqa: BLE001 - a user's code: whatever it raises fails its request,
+            # and so does a producer that returns no Deferred.
+            self._failed(Failure())
 
     def write(self, data: bytes) -> None:
         """Take octets from the producer; more than were announced fail the request."""
@@ -56,15 +56,15 @@ class Upload:
         if self._remaining is not None:
             self._remaining -= len(data)
             if self._remaining < 0:
-                self._fail(f"{-self._remaining} octets more than its length")
+                self.stop()
+                self._mismatched(f"{-self._remaining} octets more than its length")
                 return
         if self._exchange.write(data):
             self._tell(self._producer.pauseProducing)
 
     def resume(self) -> None:
         """The queue has drained."""
-        if self._running:
-            self._tell(self._producer.resumeProducing)
+        self._tell(self._producer.resumeProducing)
 
     def stop(self) -> None:
         """Nobody wants the rest."""
@@ -85,19 +85,18 @@ class Upload:
     def unregisterProducer(self) -> None:
         """The end is told by the producer's Deferred."""
 
-    def _fail(self, how: str) -> None:
-        self.stop()
+    def _mismatched(self, how: str) -> None:
         exchange = self._exchange
         exchange.uploadFailed(LengthMismatch(f"{exchange.name}: the body has {how}"))
 
     def _finished(self, ignored: object) -> None:
         if not self._running:
             return
-        if self._remaining:
-            self._fail(f"{self._remaining} octets fewer than its length")
-            return
         self._running = False
-        self._exchange.uploadFinished()
+        if self._remaining:
+            self._mismatched(f"{self._remaining} octets fewer than its length")
+        else:
+            self._exchange.uploadFinished()
 
     def _failed(self, reason: Failure) -> None:
         # What a producer has to say after it was stopped is of no interest.

@@ -45,12 +45,12 @@ class Wire:
     One connection's way out.
 
     It is the transport's push producer: while the transport has enough, no DATA goes out. Control
-    frames do, since they are what keeps the peer going, but within
+    frames do, since they are what keeps the peer going, but what the peer makes us say stays within
     :attr:`~txhyper.core.bounds.Bounds.pending_control_octets`.
     """
 
     __slots__ = (
-        "_abused",
+        "_aborted",
         "_closed",
         "_corked",
         "_engine",
@@ -69,23 +69,24 @@ class Wire:
         engine: Engine,
         outbound: Outbound,
         closed: Callable[[Stream], None],
-        abused: Callable[[BoundExceeded], None],
+        aborted: Callable[[BoundExceeded], None],
     ) -> None:
         """
         :param closed: told of a stream that the end of its upload has closed.
-        :param abused: told when the peer makes us answer without reading the answers.
+        :param aborted: told when the peer made us answer without reading the answers, and was cut
+            off for it.
         """
         self._reactor = reactor
         self._engine = engine
         self._outbound = outbound
         self._closed = closed
-        self._abused = abused
+        self._aborted = aborted
         self._transport: WireTransport | None = None
         # Whether somebody up the stack will flush: then nobody else needs to.
         self._corked = False
         # The flush of this turn, or the end of the time in which the peer has to hang up.
         self._timer: IDelayedCall | None = None
-        # Whether the transport takes no more for now, and what it was given all the same.
+        # Whether the transport takes no more for now, and the answers it was given all the same.
         self._paused = False
         self._forced = 0
         #: Whether nothing may be written any more.
@@ -93,6 +94,10 @@ class Wire:
 
     def connect(self, transport: WireTransport) -> None:
         """The transport is there. What is queued leaves together with this turn's requests."""
+        if self.over:
+            # Closed before it began: nothing was said, so there is no farewell to say.
+            transport.abortConnection()
+            return
         self._transport = transport
         cast(IConsumer, transport).registerProducer(self, True)
         self.touch()
@@ -104,14 +109,22 @@ class Wire:
 
     def _turn(self) -> None:
         self._timer = None
-        self.uncork()
+        self._flush(False)
 
     def cork(self) -> None:
         """Hold everything back until :meth:`uncork`, which the caller is going to call."""
         self._corked = True
 
     def uncork(self) -> None:
-        """Write what there is: control frames always, bodies while the transport takes them."""
+        """Write what a read has given rise to."""
+        self._flush(True)
+
+    def _flush(self, answering: bool) -> None:
+        """
+        Write what there is: control frames always, bodies while the transport takes them.
+
+        :param answering: whether it was the peer that gave rise to it, and not the user.
+        """
         # Producers that are resumed in here write to the queue and ask for a flush.
         self._corked = True
         more = True
@@ -119,8 +132,15 @@ class Wire:
             more = self._pump()
             octets = self._engine.take()
             if octets:
+                if self._paused and answering and self._isTooMuch(len(octets)):
+                    break
                 self._write(octets)
         self._corked = False
+
+    def _write(self, octets: bytes) -> None:
+        """The one place where anything leaves."""
+        assert self._transport is not None
+        self._transport.write(octets)
 
     def _pump(self) -> bool:
         """
@@ -143,21 +163,21 @@ class Wire:
                 stream.owner.resumeUpload()
         return not self._paused
 
-    def _write(self, octets: bytes) -> None:
-        assert self._transport is not None
-        if self._paused:
-            self._forced += len(octets)
-            limit = self._engine.bounds.pending_control_octets
-            if self._forced > limit and not self.over:
-                self._abused(
-                    BoundExceeded(
-                        f"{self._engine.origin}: more than {limit} octets of control frames wait "
-                        "for the server to read (bound pending_control_octets)",
-                        "pending_control_octets",
-                    )
-                )
-                return
-        self._transport.write(octets)
+    def _isTooMuch(self, size: int) -> bool:
+        """Count answers that nobody reads, and cut off a peer that wants more of them."""
+        self._forced += size
+        limit = self._engine.bounds.pending_control_octets
+        if self._forced <= limit:
+            return False
+        self.abort()
+        self._aborted(
+            BoundExceeded(
+                f"{self._engine.origin}: more than {limit} octets of control frames wait for the "
+                "server to read (bound pending_control_octets)",
+                "pending_control_octets",
+            )
+        )
+        return True
 
     def pauseProducing(self) -> None:
         """The transport has enough: no more DATA."""
@@ -174,15 +194,13 @@ class Wire:
 
     def hangUp(self) -> None:
         """Write what is left, and close. A peer that does not close its side is cut off."""
-        assert self._transport is not None
         self.over = True
         self._cancel()
-        self._timer = self._reactor.callLater(CLOSE_TIMEOUT, self._cutOff)
-        cast(IConsumer, self._transport).unregisterProducer()
-        octets = self._engine.take()
-        if octets:
-            self._write(octets)
-        self._transport.loseConnection()
+        if self._transport is not None:
+            self._timer = self._reactor.callLater(CLOSE_TIMEOUT, self._cutOff)
+            cast(IConsumer, self._transport).unregisterProducer()
+            self._write(self._engine.take())
+            self._transport.loseConnection()
 
     def _cutOff(self) -> None:
         self._timer = None

