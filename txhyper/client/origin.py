@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from txhyper.client.dial import Dial
 from txhyper.core.selection import Choice, select
+from txhyper.errors import ConnectionUnusable
 from txhyper.interfaces import IHTTPConnection
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.http11 import HTTP11ClientConnection
@@ -75,6 +76,13 @@ class Origin:
 
     def place(self, lease: Lease) -> None:
         """Put a request on a connection, dial for it, or let it wait for a dial under way."""
+        if len(self.connections) == 1:
+            # The usual case, without a list.
+            connection = self.connections[0]
+            if self._takes(connection) and connection.reserve():
+                self._pool.busy(connection)
+                lease.use(connection, True, True)
+                return
         usable = [connection for connection in self.connections if self._takes(connection)]
         free = [connection.capacity - connection.openCount for connection in usable]
         maximum = self._pool.maxConnectionsPerHost
@@ -93,7 +101,8 @@ class Origin:
 
     def mayRetry(self, attempts: int) -> bool:
         """Whether a request that was on so many connections may go on another."""
-        return self._pool.retryAutomatically and attempts < self._pool.bounds.attempts
+        pool = self._pool
+        return pool.retryAutomatically and not pool.isClosing and attempts < pool.bounds.attempts
 
     def requireHTTP11(self) -> None:
         """The server wants HTTP/1.1 (HTTP_1_1_REQUIRED): offer nothing else from now on."""
@@ -108,6 +117,22 @@ class Origin:
             return
         while len(self._dials) > needed:
             self._dials.pop().cancel()
+        self._pool.tidy(self)
+
+    def close(self) -> None:
+        """
+        Dial no more and fail those who wait for it; close every connection, once its open
+        requests are done.
+        """
+        dials, self._dials = self._dials, []
+        for dial in dials:
+            dial.cancel()
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for lease in waiting:
+            lease.abandon(ConnectionUnusable(f"{self.name}: the pool was closed"))
+        for connection in list(self.connections):
+            self._pool.busy(connection)
+            connection.close()
         self._pool.tidy(self)
 
     # -- dials ---------------------------------------------------------------------------------

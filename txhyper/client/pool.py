@@ -69,6 +69,8 @@ class ConnectionPool:
         self.windowManager = window_manager
         self.onFrame = onFrame
         self.handshakeTimeout = handshakeTimeout
+        # While the waiting requests are being failed: they are not to dial again.
+        self.isClosing = False
         self._origins: dict[Hashable, Origin] = {}
         self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
         self._timer: IDelayedCall | None = None
@@ -147,23 +149,24 @@ class ConnectionPool:
 
     def closeCachedConnections(self) -> Deferred[None]:
         """
-        Close every connection: idle ones now, others when their requests are done, or after
-        ``closeTimeout`` seconds by force.
+        Close every connection: idle ones now, others when their open requests are done, or after
+        ``closeTimeout`` seconds by force. Requests that still wait, for a dial or for a slot,
+        fail with :exc:`~txhyper.errors.ConnectionUnusable`. The pool may be used again.
 
         :return: fires when all are gone. No timer of the pool is left then.
         """
-        connections = [
-            connection for origin in self._origins.values() for connection in origin.connections
-        ]
-        for connection in connections:
-            self._idle.end(connection)
-        if self._timer is not None and not len(self._idle):
-            self._timer.cancel()
-            self._timer = None
+        origins = list(self._origins.values())
+        connections = [connection for origin in origins for connection in origin.connections]
         closed = gatherResults([connection.whenClosed() for connection in connections])
         force = self.reactor.callLater(self.closeTimeout, _abortAll, connections)
-        for connection in connections:
-            connection.close()
+        self.isClosing = True
+        for origin in origins:
+            origin.close()
+        self.isClosing = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._schedule()
 
         def done(ignored: object) -> None:
             if force.active():

@@ -52,6 +52,7 @@ FORBIDDEN = frozenset(
 SENSITIVE = frozenset([b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"])
 
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_usual_methods = frozenset([b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
 _target = re.compile(rb"[\x21-\x7e]+").fullmatch
 # A value neither starts nor ends with a space or a tab, and holds no NUL, CR or LF.
 _value = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?").fullmatch
@@ -183,7 +184,7 @@ def check_method(method: bytes) -> bytes:
     :return: the method, which is any token (RFC 9110 section 9.1).
     :raises InvalidRequest: it is not one.
     """
-    if not _token(method):
+    if method not in _usual_methods and not _token(method):
         raise InvalidRequest(f"the method {method!r} is not a token (RFC 9110 section 9.1)")
     return method
 

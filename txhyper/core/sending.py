@@ -138,19 +138,20 @@ class SendingHalf:
         if self.exhausted or self.last_stream_id is not None:
             reason = "has gone away" if self.last_stream_id is not None else "has no stream id left"
             raise ConnectionUnusable(f"{self.origin}: the connection {reason}")
-        limit = self._control.max_header_list_size
+        control = self._control
+        limit = control.max_header_list_size
         if limit is not None:
-            named = list_size(pseudo_fields(method, scheme, authority, path)) + list_size(fields)
-            if named > limit:
+            size = list_size(fields) + list_size(pseudo_fields(method, scheme, authority, path))
+            if size > limit:
                 raise InvalidRequest(
-                    f"{self.origin}: a header list of {named} octets, of which the server's "
+                    f"{self.origin}: a header list of {size} octets, of which the server's "
                     f"MAX_HEADER_LIST_SIZE allows {limit} (RFC 9113 section 6.5.2)"
                 )
         stream = Stream(self._next_id, owner, method, STREAM_WINDOW, not end)
         self._next_id += 2
         self._streams[stream.id] = stream
-        block = self._control.coder.request(method, scheme, authority, path, fields)
-        self._out.append(frames.pack_headers(stream.id, block, end, self._control.max_frame_size))
+        block = control.coder.request(method, scheme, authority, path, fields)
+        self._out.append(frames.pack_headers(stream.id, block, end, control.max_frame_size))
         return stream
 
     def send_data(self, stream: Stream, slices: Sequence[memoryview], size: int, end: bool) -> None:
