@@ -684,7 +684,7 @@ class GigabytesTests(SynchronousTestCase):
         for _ in range(self.AMOUNT // 16384):
             for _, _, _, size in engine.receive(largest):
                 engine.consumed(stream, size)
-            if engine._out:
+            if engine.output:
                 for _, _, stream_id, payload in conversation.said():
                     granted[stream_id] += int.from_bytes(payload, "big")
         self.assertEqual(granted[0], self.AMOUNT + engine._receive_window)
@@ -704,7 +704,7 @@ class GigabytesTests(SynchronousTestCase):
         grants = window_update(0, step) + window_update(1, step)
         for _ in range(self.AMOUNT // step):
             engine.send_data(stream, slices, step, False)
-            engine._out.clear()
+            engine.output.clear()
             self.assertEqual([OPENED, OPENED], [fact[0] for fact in engine.receive(grants)])
         self.assertEqual((65535, 0), (engine.send_window, stream.send_credit))
 
@@ -731,3 +731,21 @@ class BoundsTests(SynchronousTestCase):
         octets = frame(wire.HEADERS, 0, 1) + frame(wire.CONTINUATION, 0, 1) * 65
         self.assertRaises(BoundExceeded, conversation.hear, PING + octets)
         self.assertEqual([wire.PING, wire.GOAWAY], [kind for kind, *_ in conversation.said()])
+
+
+class UnfinishedFrameTests(SynchronousTestCase):
+    """A frame that comes in many pieces."""
+
+    def test_octetByOctet(self) -> None:
+        """A full frame that comes octet by octet is whole at the end, and few pieces are kept."""
+        conversation = wire.Conversation()
+        stream = conversation.engine.open(None, b"GET", b"https", b"a.test", b"/", [], True)
+        content = bytes(range(256)) * 64
+        conversation.hear(conversation.blocks.headers(stream.id, wire.OK))
+        octets = frame(wire.DATA, wire.END_STREAM, stream.id, content)
+        told = []
+        for position in range(len(octets)):
+            told.extend(conversation.engine.receive(octets[position : position + 1]))
+            self.assertLessEqual(len(conversation.engine._parts), 65)
+        self.assertEqual([RECEIVED, FINISHED], [fact[0] for fact in told])
+        self.assertEqual(content, told[0][2])

@@ -139,6 +139,13 @@ class WriteCountTests(ConnectionTestCase):
         self.assertEqual([], self.writes)
         self.assertClockIsQuiet()
 
+    def test_noTimerForARead(self) -> None:
+        """What a read gives rise to leaves with it: nothing is left for another turn."""
+        self.opened().deliverBody(Reader())
+        self.clock.advance(0)
+        self.peer.sendData(1, b"x" * 16384)
+        self.assertClockIsQuiet()
+
     def test_requestsFromWithinARead(self) -> None:
         """A request that is made in a callback leaves with the answers to that read."""
         first = self.request()

@@ -331,9 +331,10 @@ class EndTests(TLSTestCase):
 
     def test_abortAfterTheChoice(self) -> None:
         """Once there is a protocol, it is too late for that."""
-        self.dial(Server())
+        pump = self.dial(Server())
         self.factory.abort(HandshakeTimedOut("too late"))
         self.assertTrue(self.successResultOf(self.factory.ready).isUsable())
+        self.assertFalse(pump.clientIO.disconnecting)
 
     def test_cancel(self) -> None:
         """Cancelling the dial cuts the connection, and nothing of HTTP is sent."""

@@ -103,6 +103,17 @@ class ReaderTests(ConnectionTestCase):
         response.deliverBody(reader)
         self.assertEqual((b"x", True), (reader.body, reader.isDone))
 
+    def test_giveUpWhatWasHeldComplete(self) -> None:
+        """One that gives up in the first of the pieces that were held is told later, once."""
+        response = self.opened()
+        self.peer.sendData(1, b"a")
+        self.peer.sendData(1, b"b", endStream=True)
+        reader = Reader(onData=lambda reader: reader.transport.loseConnection())
+        response.deliverBody(reader)
+        self.assertEqual(([b"a"], []), (reader.chunks, reader.reasons))
+        self.peer.read()
+        self.assertEqual(CANCEL, reader.error.code)
+
     def test_resumeWithinADelivery(self) -> None:
         """Resuming within a delivery starts no second one inside it."""
         depth: list[int] = []
@@ -238,6 +249,44 @@ class ClaimTests(ConnectionTestCase):
             self.peer.sendGoAway(1)
             self.failureResultOf(second, ResponseNeverReceived)
             self.peer.expectNothing()
+
+    def test_writeToWhatIsClosed(self) -> None:
+        """
+        Nor if the slot that comes free starts another upload, whose producer writes to the one
+        that has lost it.
+        """
+        for finish in (False, True):
+            self.meet()
+            self.greet({MAX_CONCURRENT_STREAMS: 1})
+            first = Producer()
+
+            def feed(_: Producer, first: Producer = first, end: bool = finish) -> None:
+                first.write(b"x")
+                if end:
+                    first.finish()
+
+            deferred = self.upload(first)
+            self.upload(Producer(onStart=feed))
+            self.peer.drain()
+            self.peer.sendReset(1, 2)
+            self.failureResultOf(deferred, ResponseNeverReceived)
+            self.peer.expect(frames.HEADERS, 3)
+            self.peer.expectNothing()
+
+    def test_closeAndAbortInTheLastPiece(self) -> None:
+        """Whoever closes and then aborts says no farewell, and nobody waits for the peer."""
+
+        def end(reader: Reader) -> None:
+            self.client.close()
+            self.client.abort()
+
+        reader = Reader(onData=end)
+        self.opened().deliverBody(reader)
+        self.clock.advance(0)
+        self.peer.sendData(1, b"whole", endStream=True)
+        self.assertTrue(reader.isDone)
+        self.assertFalse(self.peer.transport.isClosing)
+        self.assertClockIsQuiet()
 
     def test_requestFromWithinAFailure(self) -> None:
         """Whoever asks again when the connection is gone is told at once."""

@@ -303,6 +303,14 @@ class MatrixTests(ConnectionTestCase):
     def converse(self, moment: str, action: str) -> Conversation:
         """One conversation, and what has to be true of it."""
         self.meet()
+        transport: Any = self.peer.transport
+        write = transport.write
+
+        def checked(octets: bytes) -> None:
+            self.assertFalse(transport.isClosing or transport.isAborted, "a write after the end")
+            write(octets)
+
+        transport.write = checked
         conversation = Conversation(self, moment, action)
         conversation.run()
         if action == "ignore":

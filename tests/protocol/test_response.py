@@ -112,6 +112,8 @@ class DeliveryTests(ConnectionTestCase):
         for _ in range(100):
             self.peer.sendData(1, b"")
         self.peer.sendData(1, b"", padding=7)
+        inbound = self.client._engine.streams[0].owner._inbound
+        self.assertEqual([(b"", 8)], list(inbound._frames))
         reader.transport.resumeProducing()  # type: ignore[union-attr]
         self.peer.sendData(1, b"", endStream=True)
         self.assertEqual(([], True), (reader.chunks, reader.isDone))

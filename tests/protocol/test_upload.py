@@ -15,12 +15,14 @@ from zope.interface.verify import verifyObject
 from tests.protocol.scene import (
     CANCEL,
     INITIAL_WINDOW_SIZE,
+    MAX_CONCURRENT_STREAMS,
     Producer,
     UploadTestCase,
     WholeBody,
 )
 from txhyper.core.outbound import HIGH_MARK
 from txhyper.errors import LengthMismatch, StreamReset
+from txhyper.protocol.request import Request
 
 
 class ProducerTests(UploadTestCase):
@@ -90,6 +92,15 @@ class ProducerTests(UploadTestCase):
                 self.peer.sendWindowUpdate(0, len(octets))
                 self.peer.sendWindowUpdate(1, len(octets))
         self.assertEqual((body, True), (sent, ended))
+
+    def test_whetherItHasBegun(self) -> None:
+        """A request knows whether its body has been begun, after which it cannot be sent again."""
+        self.peer.sendSettings({MAX_CONCURRENT_STREAMS: 0})
+        request = Request(b"PUT", b"https://a.test/", None, Producer())
+        self.client.request(request)
+        self.assertFalse(request.bodyStarted)
+        self.peer.sendSettings({MAX_CONCURRENT_STREAMS: 1})
+        self.assertTrue(request.bodyStarted)
 
     def test_registration(self) -> None:
         """A producer that registers itself with its consumer, as most do elsewhere, is let."""

@@ -15,7 +15,7 @@ from tests.protocol.scene import (
 )
 from txhyper.core import frames
 from txhyper.core.outbound import HIGH_MARK, LOW_MARK
-from txhyper.errors import StreamReset
+from txhyper.errors import ProtocolViolation, StreamReset
 
 
 class WindowTests(UploadTestCase):
@@ -105,6 +105,34 @@ class PaceTests(UploadTestCase):
         self.peer.sendWindowUpdate(1, 2)
         self.assertEqual(["start", "pause", "resume"], producer.calls)
 
+    def test_notAfterItsEnd(self) -> None:
+        """A producer that is done is not resumed, although what it wrote drains only then."""
+        producer = Producer()
+        self.upload(producer)
+        producer.write(b"x" * (65535 + HIGH_MARK + 1))
+        producer.finish()
+        self.data()
+        self.peer.sendWindowUpdate(0, 2**20)
+        self.peer.sendWindowUpdate(1, 2**20)
+        self.assertEqual((b"x" * (HIGH_MARK + 1), True), self.body())
+        self.assertEqual(["start", "pause"], producer.calls)
+
+    def test_notAfterAViolation(self) -> None:
+        """A connection that has failed resumes nobody, although the window came first."""
+        producer = Producer()
+        deferred = self.upload(producer)
+        producer.write(b"x" * (65535 + HIGH_MARK + 1))
+        self.data()
+        self.peer.send(
+            frames.pack_window_update(0, 2**20)
+            + frames.pack_window_update(1, 2**20)
+            + self.peer.frame(frames.DATA, 0, 0)
+        )
+        self.assertIsInstance(self.neverReceived(deferred), ProtocolViolation)
+        self.assertEqual(["start", "pause", "stop"], producer.calls)
+        self.peer.expectGoAway()
+        self.peer.expectNothing()
+
     def test_writesWhenResumed(self) -> None:
         """What a producer writes when it is resumed leaves in the same write."""
         producer = Producer()
@@ -151,6 +179,28 @@ class EarlyResponseTests(UploadTestCase):
         self.peer.expectNothing()
         self.assertEqual(0, self.client.openCount)
         self.assertClockIsQuiet()
+
+    def test_notNeeded(self) -> None:
+        """A 200 that needs no more of the request stops the producer as well."""
+        producer = Producer()
+        deferred = self.upload(producer)
+        self.data()
+        self.peer.send(self.peer.headers(1, OK, endStream=True) + frames.pack_reset(1, 0))
+        self.assertEqual(["start", "stop"], producer.calls)
+        self.assertEqual(200, self.successResultOf(deferred).code)
+        self.peer.expectNothing()
+        self.assertEqual(0, self.client.openCount)
+
+    def test_writesAfterTheRefusal(self) -> None:
+        """What a producer writes although it was stopped is not sent."""
+        producer = Producer()
+        deferred = self.upload(producer)
+        self.data()
+        self.peer.sendHeaders(1, [(b":status", b"413")])
+        producer.write(b"late")
+        producer.finish()
+        self.assertEqual([], self.data())
+        self.assertEqual(413, self.successResultOf(deferred).code)
 
     def test_refusedWithoutAReset(self) -> None:
         """If the server leaves the rest to us, the stream is reset without an error."""

@@ -40,6 +40,9 @@ from txhyper.errors import BoundExceeded, GoneAway, ProtocolViolation, code_name
 
 __all__ = ["Engine"]
 
+#: Parts of one frame that are kept apart: a peer may send it octet by octet.
+PARTS = 64
+
 
 class Engine(ReceivingHalf):
     """
@@ -49,7 +52,7 @@ class Engine(ReceivingHalf):
     to be taken, and nothing may be called any more but :meth:`take`.
     """
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_missing", "_parts", "_rest", "_unfinished")
 
     def __init__(
         self,
@@ -64,8 +67,13 @@ class Engine(ReceivingHalf):
         :param trace: called with a line of text for each frame, sent or received.
         """
         super().__init__(origin, bounds or Bounds(), window_manager, trace)
-        # Octets of a frame that has not come whole.
+        # Fewer octets than a frame's header has.
         self._rest = b""
+        # A frame whose header is here: type, flags and stream id; what has come of its payload,
+        # and how much is missing.
+        self._unfinished = (0, 0, 0)
+        self._parts: list[memoryview] = []
+        self._missing = 0
 
     def receive(self, data: bytes) -> Iterator[Fact]:
         """
@@ -78,6 +86,17 @@ class Engine(ReceivingHalf):
             data = self._rest + data
         position, size = 0, len(data)
         try:
+            if self._missing:
+                if size < self._missing:
+                    self._gather(data)
+                    position = size
+                    return
+                position = self._missing
+                fact = self._complete(data)
+                if fact is not None:
+                    yield fact
+                    while self._more:
+                        yield self._more.popleft()
             while size - position >= frames.HEADER_LENGTH:
                 length_and_kind, flags, stream_id = frames.read_header(data, position)
                 kind = length_and_kind & 0xFF
@@ -85,30 +104,13 @@ class Engine(ReceivingHalf):
                 if length > MAX_FRAME_SIZE or not self._control.spoken:
                     self._judge(kind, flags, length)
                 start = position + frames.HEADER_LENGTH
-                end = start + length
-                if end > size:
+                position = start + length
+                if position > size:
+                    self._unfinished = kind, flags, stream_id
+                    self._parts = [memoryview(data)[start:]]
+                    self._missing = position - size
                     break
-                payload = data[start:end]
-                stream_id &= frames.STREAM_MASK
-                if self._trace is not None:
-                    self._trace("received " + frames.describe(kind, flags, stream_id, payload))
-                if self._block is not None and (
-                    kind != frames.CONTINUATION or stream_id != self._block[0]
-                ):
-                    raise FrameError(
-                        ErrorCodes.PROTOCOL_ERROR, "a frame in the middle of a header block"
-                    )
-                if not stream_id:
-                    fact = CONNECTION_FRAMES.get(kind, _unknown)(self, flags, kind, payload)
-                elif kind in STREAM_FRAMES:
-                    fact = STREAM_FRAMES[kind](self, flags, stream_id, payload)
-                elif kind in CONNECTION_FRAMES:
-                    raise FrameError(
-                        ErrorCodes.PROTOCOL_ERROR, f"{frames.NAMES[kind]} on stream {stream_id}"
-                    )
-                else:
-                    fact = None  # Of no known type: ignored (section 4.1).
-                position = end
+                fact = self._read(kind, flags, stream_id, data[start:position])
                 if fact is not None:
                     yield fact
                     while self._more:
@@ -127,6 +129,36 @@ class Engine(ReceivingHalf):
             raise self._violated(ErrorCodes.COMPRESSION_ERROR, str(error)) from error
         finally:
             self._rest = data[position:]
+
+    def _gather(self, data: bytes) -> None:
+        """Keep a part of a frame that is not whole yet, without copying it."""
+        self._missing -= len(data)
+        self._parts.append(memoryview(data))
+        if len(self._parts) > PARTS:
+            self._parts = [memoryview(b"".join(self._parts))]
+
+    def _complete(self, data: bytes) -> Fact | None:
+        """A frame whose first octets came earlier and whose last are among these."""
+        payload = b"".join([*self._parts, memoryview(data)[: self._missing]])
+        self._parts, self._missing = [], 0
+        return self._read(*self._unfinished, payload)
+
+    def _read(self, kind: int, flags: int, stream_id: int, payload: bytes) -> Fact | None:
+        """One whole frame."""
+        stream_id &= frames.STREAM_MASK
+        if self._trace is not None:
+            self._trace("received " + frames.describe(kind, flags, stream_id, payload))
+        if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
+            raise FrameError(ErrorCodes.PROTOCOL_ERROR, "a frame in the middle of a header block")
+        if not stream_id:
+            return CONNECTION_FRAMES.get(kind, _unknown)(self, flags, kind, payload)
+        if kind in STREAM_FRAMES:
+            return STREAM_FRAMES[kind](self, flags, stream_id, payload)
+        if kind in CONNECTION_FRAMES:
+            raise FrameError(
+                ErrorCodes.PROTOCOL_ERROR, f"{frames.NAMES[kind]} on stream {stream_id}"
+            )
+        return None  # Of no known type: ignored (section 4.1).
 
     def _judge(self, kind: int, flags: int, length: int) -> None:
         """Look at a frame's header before its payload is in."""
@@ -154,7 +186,7 @@ class Engine(ReceivingHalf):
             raise FrameError(ErrorCodes.FRAME_SIZE_ERROR, "SETTINGS acknowledged with a payload")
         before = self._control.initial_window
         changed = self._control.settings_received(frames.pack(kind, flags, 0, payload))
-        self._out.append(self._control.take())
+        self.output.append(self._control.take())
         if not changed:
             return None
         grown = self._control.initial_window
@@ -169,7 +201,7 @@ class Engine(ReceivingHalf):
     def _ping(self, flags: int, kind: int, payload: bytes) -> Fact | None:
         """PING (section 6.7), by h2, which answers it."""
         answer = self._control.ping_received(frames.pack(kind, flags, 0, payload))
-        self._out.append(self._control.take())
+        self.output.append(self._control.take())
         return None if answer is None else (PONGED, None, answer, 0)
 
     def _goaway(self, flags: int, kind: int, payload: bytes) -> Fact | None:

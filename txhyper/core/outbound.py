@@ -59,6 +59,11 @@ class Outbound:
         #: Octets that wait, all streams together.
         self.queued = 0
 
+    @property
+    def ready(self) -> bool:
+        """Whether a stream has something to send, and may have a window for it."""
+        return bool(self._round)
+
     def write(self, stream: Stream, data: bytes) -> bool:
         """
         Queue octets of a body.

@@ -48,7 +48,6 @@ class SendingHalf:
         "_manager",
         "_manager_class",
         "_next_id",
-        "_out",
         "_receive_window",
         "_streams",
         "_trace",
@@ -56,6 +55,7 @@ class SendingHalf:
         "goaway",
         "last_stream_id",
         "origin",
+        "output",
         "send_window",
     )
 
@@ -83,7 +83,8 @@ class SendingHalf:
         #: The code and the debug data of the peer's latest GOAWAY.
         self.goaway: tuple[int, bytes] = (0, b"")
         growth = CONNECTION_WINDOW - FIRST_CONNECTION_WINDOW
-        self._out: list[bytes | memoryview] = [
+        #: Octets to send, in order.
+        self.output: list[bytes | memoryview] = [
             self._control.greet(),
             frames.pack_window_update(0, growth),
         ]
@@ -151,7 +152,7 @@ class SendingHalf:
         self._next_id += 2
         self._streams[stream.id] = stream
         block = control.coder.request(method, scheme, authority, path, fields)
-        self._out.append(frames.pack_headers(stream.id, block, end, control.max_frame_size))
+        self.output.append(frames.pack_headers(stream.id, block, end, control.max_frame_size))
         return stream
 
     def send_data(self, stream: Stream, slices: Sequence[memoryview], size: int, end: bool) -> None:
@@ -161,8 +162,8 @@ class SendingHalf:
         :param slices: its octets; they are not copied before :meth:`take`.
         """
         flags = frames.END_STREAM if end else 0
-        self._out.append(frames.pack_data_header(size, flags, stream.id))
-        self._out.extend(slices)
+        self.output.append(frames.pack_data_header(size, flags, stream.id))
+        self.output.extend(slices)
         stream.send_credit -= size
         self.send_window -= size
         if end:
@@ -173,7 +174,7 @@ class SendingHalf:
     def reset(self, stream: Stream, code: int) -> None:
         """Queue RST_STREAM and close the stream, if it is not closed yet."""
         if not stream.closed:
-            self._out.append(frames.pack_reset(stream.id, code))
+            self.output.append(frames.pack_reset(stream.id, code))
             self._closed.was_reset(stream.id)
             self._forget(stream)
 
@@ -204,16 +205,16 @@ class SendingHalf:
         """Queue WINDOW_UPDATE. :return: the increment, cut to what the RFC allows."""
         credit = min(credit, frames.MAX_WINDOW - window)
         if credit > 0:
-            self._out.append(frames.pack_window_update(stream_id, credit))
+            self.output.append(frames.pack_window_update(stream_id, credit))
         return max(credit, 0)
 
     def ping(self, payload: bytes) -> None:
         """Queue a PING. :param payload: 8 octets, which a PONGED fact brings back."""
-        self._out.append(self._control.ping(payload))
+        self.output.append(self._control.ping(payload))
 
     def close(self, code: int = ErrorCodes.NO_ERROR, debug_data: bytes = b"") -> None:
         """Queue GOAWAY, the last thing that is sent. No stream of the peer's was processed."""
-        self._out.append(frames.pack_goaway(0, code, debug_data))
+        self.output.append(frames.pack_goaway(0, code, debug_data))
 
     def _forget(self, stream: Stream) -> None:
         """The stream is closed."""
@@ -223,8 +224,8 @@ class SendingHalf:
 
     def take(self) -> bytes:
         """The octets to send, in order; they are gone from here."""
-        octets = b"".join(self._out)
-        self._out.clear()
+        octets = b"".join(self.output)
+        self.output.clear()
         if self._trace is not None and octets:
             for frame in frames.cut(octets.removeprefix(PREFACE)):
                 self._trace("sent " + frames.describe(*frame))

@@ -104,7 +104,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def isUsable(self) -> bool:
         """Whether requests may be put here: not after GOAWAY, a failure, or :meth:`close`."""
-        return not (self._wire.over or self._admission.draining or self._engine.exhausted)
+        return not (self._admission.draining or self._engine.exhausted)
 
     def reserve(self) -> bool:
         """Take a slot, if one is free and nobody waits for it."""
@@ -171,10 +171,9 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         Take no more requests; those that wait fail as retriable, those that are open finish.
         Then GOAWAY is sent and the connection is closed.
         """
-        if not self._closing:
-            self._closing = True
-            self._dismiss()
-            self._freed()
+        self._closing = True
+        self._dismiss()
+        self._freed()
 
     def abort(self) -> None:
         """Disconnect now, without a farewell. Every request fails, those that wait at once."""

@@ -121,7 +121,6 @@ class Exchange:
 
     def uploadFailed(self, error: Exception) -> None:
         """The producer failed, or wrote more or less than it had announced."""
-        self._upload = None
         self._reset(CANCEL)
         if self._claim is not None:
             self.failed(error)

@@ -31,7 +31,8 @@ _authority = re.compile(
     rb"(\[[0-9A-Fa-f:.]+(?:%25[^\]]+)?\]|[^:@\[\]]+)(?::([0-9]{0,5}))?"
 ).fullmatch
 
-_NO_FIELDS = Headers()
+#: Methods whose meaning anticipates content.
+ANTICIPATE_CONTENT = frozenset([b"POST", b"PUT", b"PATCH"])
 
 
 def splitURI(uri: bytes) -> tuple[bytes, bytes, int | None, bytes]:
@@ -155,11 +156,14 @@ class Request:
             length: int | None = None
             if self.body is not None:
                 length = _length(self.body)
-            elif self.method in (b"POST", b"PUT", b"PATCH"):
-                # Their meaning anticipates content: say that there is none (RFC 9110 8.6).
+            elif self.method in ANTICIPATE_CONTENT:
+                # Say that there is none (RFC 9110 section 8.6).
                 length = 0
-            given = (self._headers or _NO_FIELDS).getAllRawHeaders()
-            self._fields = request_fields(self.method, self.authority, given, length)
+            if self._headers is None and length is None:
+                self._fields = self.authority, ()
+            else:
+                given = () if self._headers is None else self._headers.getAllRawHeaders()
+                self._fields = request_fields(self.method, self.authority, given, length)
         return self._fields
 
 

@@ -116,8 +116,11 @@ class Wire:
         self._corked = True
 
     def uncork(self) -> None:
-        """Write what a read has given rise to."""
-        self._flush(True)
+        """Write what a read has given rise to, if it has."""
+        if self._engine.output or self._outbound.ready:
+            self._flush(True)
+        else:
+            self._corked = False
 
     def _flush(self, answering: bool) -> None:
         """
@@ -131,7 +134,8 @@ class Wire:
         while more and not self.over and self._transport is not None:
             more = self._pump()
             octets = self._engine.take()
-            if octets:
+            # A producer may have aborted the connection.
+            if octets and not self.over:
                 if self._paused and answering and self._isTooMuch(len(octets)):
                     break
                 self._write(octets)
