@@ -3,14 +3,24 @@ How an origin is reached when the user has not said otherwise.
 
 Owns the standard endpoints: TCP by host name for ``http``, TLS on top of it for ``https``. Connects
 nothing: a dial does.
+
+TLS is Twisted's, without the buffer that Twisted puts in front of it: that holds small writes back
+for a turn of the reactor, to join them, and a connection of ours has joined them already.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.web.client import URI
 from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
@@ -52,4 +62,36 @@ class StandardEndpointFactory:
         endpoint = HostnameEndpoint(self._reactor, host.decode("ascii"), uri.port, **self._options)
         if uri.scheme == b"http":
             return endpoint
-        return wrapClientTLS(self._policy.creatorForNetloc(host, uri.port), endpoint)
+        creator = self._policy.creatorForNetloc(host, uri.port)
+        return DirectTLSEndpoint(self._reactor, creator, endpoint)
+
+
+class DirectTLSFactory(TLSMemoryBIOFactory):
+    """Makes TLS connections that pass each write on at once."""
+
+    protocol = TLSMemoryBIOProtocol
+
+
+@implementer(IStreamClientEndpoint)
+class DirectTLSEndpoint:
+    """TLS on top of another endpoint."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        creator: IOpenSSLClientConnectionCreator,
+        endpoint: IStreamClientEndpoint,
+    ) -> None:
+        """
+        :param creator: makes the TLS connections.
+        :param endpoint: makes the ones below them.
+        """
+        self._reactor = reactor
+        self._creator = creator
+        self._endpoint = endpoint
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """:return: fires with the protocol as soon as the connection below is made."""
+        factory = DirectTLSFactory(self._creator, True, protocolFactory, self._reactor)
+        connecting: Deferred[Any] = self._endpoint.connect(factory)
+        return connecting.addCallback(lambda tls: tls.wrappedProtocol)

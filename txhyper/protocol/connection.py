@@ -197,8 +197,11 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         """Queue octets of an upload. :return: whether its producer has to pause."""
         if not stream.sending:
             return False
-        self._wire.touch()
-        return self._outbound.write(stream, data)
+        mustPause = self._outbound.write(stream, data)
+        # Where a window is closed, its opening is what sends them.
+        if self._outbound.ready and self._engine.send_window > 0:
+            self._wire.touch()
+        return mustPause
 
     def finishUpload(self, stream: Stream) -> None:
         """END_STREAM goes out with the last octet."""
