@@ -133,7 +133,8 @@ class ShownTests(SynchronousTestCase):
         """One line tells the versions that matter in a bug report."""
         shown = self.shown("--version")
         self.assertRegex(
-            shown, r"\Atxhyper \S+ Twisted/\S+ h2/\S+ hpack/\S+ pyOpenSSL/\S+ OpenSSL .+\n\Z"
+            shown,
+            r"\Atxhyper \S+ Twisted/\S+ h2/\S+ hpack/\S+ pyOpenSSL/\S+ HPACK by .+ OpenSSL .+\n\Z",
         )
 
 

@@ -117,7 +117,8 @@ class Script:
             self.octets += self.head(stream_id, head, False, number)
         elif phase == "head" and what in ("respond", "end"):
             end = what == "end"
-            head = [(b":status", b"%d" % (200 + number)), *fields]
+            # Statuses that have content: 204 would not.
+            head = [(b":status", b"%d" % (210 + number)), *fields]
             if number > 4 and not end:
                 head.append((b"content-length", b"%d" % len(content)))
                 self.octets += self.head(stream_id, head, False, number)

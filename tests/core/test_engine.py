@@ -749,3 +749,27 @@ class UnfinishedFrameTests(SynchronousTestCase):
             self.assertLessEqual(len(conversation.engine._parts), 65)
         self.assertEqual([RECEIVED, FINISHED], [fact[0] for fact in told])
         self.assertEqual(content, told[0][2])
+
+
+class FieldsTraceTests(SynchronousTestCase):
+    """What header blocks say, beside their frames."""
+
+    def test_fields(self) -> None:
+        """Fields are shown in both directions; of secrets only the length is."""
+        lines: list[str] = []
+        conversation = Conversation(trace=lines.append)
+        del lines[:]
+        stream = conversation.engine.open(
+            None, b"GET", b"https", b"a.test", b"/", [(b"authorization", b"secret")], True
+        )
+        conversation.hear(
+            conversation.blocks.headers(stream.id, [*wire.OK, (b"set-cookie", b"a=b")])
+        )
+        shown = "\n".join(lines)
+        self.assertIn(
+            "sent fields stream=1 ':method': 'GET' ':scheme': 'https' ':authority': 'a.test' "
+            "':path': '/' 'authorization': <6 octets>",
+            shown,
+        )
+        self.assertIn("received fields stream=1 ':status': '200' 'set-cookie': <3 octets>", shown)
+        self.assertNotIn("secret", shown)

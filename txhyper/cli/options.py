@@ -91,8 +91,11 @@ def version_line() -> str:
     """The version of txhyper and of everything below that may matter in a bug report."""
     from OpenSSL import SSL
 
+    from txhyper.core.hpack import coder_name
+
     parts = [f"txhyper {txhyper.__version__}"]
     parts += [f"{name}/{version(name)}" for name in ("Twisted", "h2", "hpack", "pyOpenSSL")]
+    parts.append(f"HPACK by {coder_name()}")
     parts.append(SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii"))
     return " ".join(parts)
 

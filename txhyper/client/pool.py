@@ -13,11 +13,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.logger import Logger
 
 from txhyper.client.lease import Lease
 from txhyper.client.origin import Origin
 from txhyper.core.bounds import Bounds
 from txhyper.core.deadlines import Deadlines
+from txhyper.core.hpack import coder_name
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.interfaces import IHTTPConnection, IHyperResponse
 from txhyper.protocol.request import Request
@@ -44,6 +46,8 @@ class ConnectionPool:
     maxPersistentPerHost = 2
     retryAutomatically = True
     closeTimeout = 30.0
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class ConnectionPool:
         self._origins: dict[Hashable, Origin] = {}
         self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
         self._timer: IDelayedCall | None = None
+        self._log.debug("header blocks are encoded by {coder}", coder=coder_name())
 
     @property
     def cachedConnectionTimeout(self) -> float:

@@ -9,7 +9,7 @@ What makes it fast:
 
 * a table entry is a finished thing: the field, what it adds to the list's size, and its *mark*,
   so that a field that is indexed costs a look-up and an addition;
-* marks say what :mod:`txhyper.core.headers` has to know of a field. They are worked out when a
+* marks say what :mod:`txhyper.core.header_block` has to know of a field. They are worked out when a
   field enters the table, and added up over a block, so that a block of good fields is known to be
   good when it has been read;
 * Huffman-coded strings that came before are remembered.
@@ -20,7 +20,8 @@ from __future__ import annotations
 from hpack.table import HeaderTable
 
 from txhyper.core import huffman
-from txhyper.core.headers import Field, HeaderBlock, mark
+from txhyper.core.header_block import HeaderBlock, mark
+from txhyper.core.headers import Field
 
 __all__ = ["CompressionFailed", "Decoder", "HeaderListTooLarge"]
 

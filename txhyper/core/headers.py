@@ -23,18 +23,19 @@ __all__ = [
     "NO_LENGTH",
     "SENSITIVE",
     "Field",
-    "HeaderBlock",
     "MalformedHead",
     "ResponseHead",
     "check_http2",
     "check_method",
     "check_target",
+    "is_number",
+    "is_value",
     "list_size",
-    "mark",
     "parse_response",
     "parse_trailers",
     "pseudo_fields",
     "request_fields",
+    "show",
     "trailer_fields",
 ]
 
@@ -55,13 +56,8 @@ _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _usual_methods = frozenset([b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
 _target = re.compile(rb"[\x21-\x7e]+").fullmatch
 # A value neither starts nor ends with a space or a tab, and holds no NUL, CR or LF.
-_value = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?").fullmatch
-_number = re.compile(rb"[0-9]{1,19}").fullmatch
-
-# A name of a peer that is neither a pseudo-header field nor in upper case, and a final or
-# informational status that HTTP/2 has.
-_plain_name = re.compile(rb"[\x21-\x39\x3b-\x40\x5b-\x7e]+").fullmatch
-_status = re.compile(rb"(?!101)[1-9][0-9]{2}").fullmatch
+is_value = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?").fullmatch
+is_number = re.compile(rb"[0-9]{1,19}").fullmatch
 
 # The same over a whole list, each item followed by LF. Names of a peer are held to what RFC 9113
 # section 8.2.1 forbids and no more: it is lenient, and so are we.
@@ -88,92 +84,6 @@ class ResponseHead:
         self.fields = fields
         #: :data:`NO_LENGTH` where there is none.
         self.content_length = content_length
-
-
-class HeaderBlock:
-    """
-    A header list of the peer's, decoded and not judged yet.
-
-    Shared by all blocks of the same octets: treat it as immutable.
-
-    :ivar fields: as they came, pseudo-header fields first or where they stand.
-    :ivar secret: whether a field came that must not be remembered.
-    """
-
-    __slots__ = ("_head", "_marks", "fields", "secret")
-
-    def __init__(self, fields: Sequence[Field], marks: int, secret: bool) -> None:
-        """:param marks: the sum of :func:`mark` over all fields."""
-        self.fields = fields
-        self._marks = marks
-        self.secret = secret or marks >= SECRET
-        self._head: ResponseHead | None = None
-
-    def response(self) -> ResponseHead:
-        """
-        The list as a response's head; the same one each time.
-
-        :raises MalformedHead: it breaks RFC 9113 section 8.1.1; the text says how.
-        """
-        if self._head is None:
-            marks = self._marks & (SECRET - 1)
-            if (
-                marks in (GOOD_STATUS, GOOD_STATUS + GOOD_LENGTH)
-                and self.fields[0][0] == b":status"
-            ):
-                length = NO_LENGTH
-                if marks != GOOD_STATUS:
-                    length = int(dict(self.fields)[b"content-length"])
-                self._head = ResponseHead(int(self.fields[0][1]), self.fields[1:], length)
-            else:
-                # Something is wrong, or at least unusual: read it slowly, to say what.
-                self._head = parse_response(self.fields)
-        return self._head
-
-    def trailers(self) -> Sequence[Field]:
-        """
-        The list as a trailer section.
-
-        :raises MalformedHead: it has a pseudo-header field or breaks a rule of all fields.
-        """
-        return parse_trailers(self.fields)
-
-
-# What a field says about the list it stands in. The marks of a list are added up, so each has room
-# for as many fields as a list can hold: a field counts 32 octets of a size below 2^28.
-GOOD_STATUS = 1
-GOOD_LENGTH = 1 << 24
-SUSPECT = 1 << 48
-SECRET = 1 << 72
-
-
-def mark(name: bytes, value: bytes) -> int:
-    """
-    What a field adds to its list's marks: nothing if it is plain and valid.
-
-    A list whose marks are those of one ``:status``, and of one content-length at the most, is
-    valid if it begins with the ``:status``. :func:`parse_response` judges every other one.
-    """
-    kind = _notable.get(name)
-    if kind is None:
-        return 0 if _plain_name(name) and _value(value) else SUSPECT
-    if kind == GOOD_STATUS:
-        return GOOD_STATUS if _status(value) else SUSPECT
-    if kind == GOOD_LENGTH:
-        return GOOD_LENGTH if _number(value) else SUSPECT
-    if kind == SECRET and _value(value):
-        return SECRET
-    return SUSPECT
-
-
-#: Names that mean more than themselves.
-_notable = {
-    b":status": GOOD_STATUS,
-    b"content-length": GOOD_LENGTH,
-    b"te": SUSPECT,
-    **dict.fromkeys(FORBIDDEN, SUSPECT),
-    **dict.fromkeys(SENSITIVE, SECRET),
-}
 
 
 # -- what the caller gives ---------------------------------------------------------------------
@@ -283,7 +193,7 @@ def _check_name(lower: bytes) -> None:
 
 
 def _check_value(lower: bytes, value: bytes) -> None:
-    if not _value(value):
+    if not is_value(value):
         raise InvalidRequest(
             f"the value of {lower.decode()}, {value!r}, has a control character or white space "
             "where RFC 9113 section 8.2.1 allows none"
@@ -294,7 +204,7 @@ def _check_length(method: bytes, value: bytes, known: int | None, again: bool) -
     """A content-length of the caller's: one, plain digits, and true."""
     if again:
         raise InvalidRequest("more than one content-length (RFC 9110 section 8.6)")
-    if not _number(value):
+    if not is_number(value):
         raise InvalidRequest(f"content-length: {value!r} is not a number (RFC 9110 section 8.6)")
     if known is not None and int(value) != known:
         raise InvalidRequest(
@@ -315,7 +225,7 @@ def parse_response(fields: Sequence[Field]) -> ResponseHead:
     if not fields or fields[0][0] != b":status":
         raise MalformedHead("the first field is not :status")
     status = fields[0][1]
-    if len(status) != 3 or not _number(status) or status[0] == 0x30:
+    if len(status) != 3 or not is_number(status) or status[0] == 0x30:
         raise MalformedHead(f"the status {status!r} is not three digits")
     code = int(status)
     if code == 101:
@@ -353,7 +263,7 @@ def _check_peer(fields: Sequence[Field]) -> int:
     if b"content-length" not in known:
         return NO_LENGTH
     lengths = [value for name, value in fields if name == b"content-length"]
-    if len(lengths) > 1 or not _number(lengths[0]):
+    if len(lengths) > 1 or not is_number(lengths[0]):
         shown = ", ".join(repr(length) for length in lengths)
         raise MalformedHead(f"content-length {shown} is not one number")
     return int(lengths[0])
@@ -369,7 +279,7 @@ def _blame_name(names: Iterable[bytes]) -> str:
 
 def _blame_value(fields: Iterable[Field]) -> str:
     """Say which value was refused."""
-    name = next(name for name, value in fields if not _value(value))
+    name = next(name for name, value in fields if not is_value(value))
     return f"the value of {name!r}"
 
 
@@ -387,6 +297,14 @@ def pseudo_fields(method: bytes, scheme: bytes, authority: bytes, path: bytes) -
         (b":authority", authority),
         (b":path", path),
     ]
+
+
+def show(fields: Iterable[Field]) -> str:
+    """A header list as text in one line, for people. Secrets are told by their length alone."""
+    return " ".join(
+        f"{name!r}: <{len(value)} octets>" if name in SENSITIVE else f"{name!r}: {value!r}"
+        for name, value in fields
+    ).replace("b'", "'")
 
 
 def list_size(fields: Iterable[Field]) -> int:

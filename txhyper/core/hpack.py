@@ -29,7 +29,8 @@ from hpack import Encoder, HeaderTuple, NeverIndexedHeaderTuple
 from hpack import __version__ as hpack_version
 
 from txhyper.core.decoder import CompressionFailed, Decoder, HeaderListTooLarge
-from txhyper.core.headers import SENSITIVE, Field, HeaderBlock
+from txhyper.core.header_block import HeaderBlock
+from txhyper.core.headers import SENSITIVE, Field
 from txhyper.core.nghttp2 import Deflater, load
 
 __all__ = [

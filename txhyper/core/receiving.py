@@ -29,7 +29,7 @@ from txhyper.core.facts import (
     Fact,
 )
 from txhyper.core.frames import FrameError
-from txhyper.core.headers import MalformedHead
+from txhyper.core.headers import MalformedHead, show
 from txhyper.core.sending import SendingHalf, Trace
 from txhyper.core.streams import AWAITING_HEAD, ENDED, Stream
 from txhyper.core.windows import BaseFlowControlManager
@@ -142,6 +142,8 @@ class ReceivingHalf(SendingHalf):
             self._late(stream_id)
         # Decoded even if nobody wants it: the compression context is the connection's.
         decoded = self._control.coder.decode(block)
+        if self._trace is not None:
+            self._trace(f"received fields stream={stream_id} {show(decoded.fields)}")
         if stream is None:
             return None
         try:

@@ -17,7 +17,7 @@ from txhyper.core import frames
 from txhyper.core.bounds import Bounds
 from txhyper.core.closed import ClosedStreams
 from txhyper.core.control import Control
-from txhyper.core.headers import Field, list_size, pseudo_fields
+from txhyper.core.headers import Field, list_size, pseudo_fields, show
 from txhyper.core.streams import ENDED, Stream
 from txhyper.core.windows import BaseFlowControlManager
 from txhyper.errors import ConnectionUnusable, InvalidRequest
@@ -151,6 +151,9 @@ class SendingHalf:
         stream = Stream(self._next_id, owner, method, STREAM_WINDOW, not end)
         self._next_id += 2
         self._streams[stream.id] = stream
+        if self._trace is not None:
+            named = [*pseudo_fields(method, scheme, authority, path), *fields]
+            self._trace(f"sent fields stream={stream.id} {show(named)}")
         block = control.coder.request(method, scheme, authority, path, fields)
         self.output.append(frames.pack_headers(stream.id, block, end, control.max_frame_size))
         return stream
