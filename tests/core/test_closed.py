@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -41,7 +41,7 @@ class ClosedStreamsTests(SynchronousTestCase):
         closed.was_reset(100001)
         self.assertTrue(closed.forgives(1))
 
-    @law
+    @settings(law, max_examples=15)
     @given(st.permutations(range(1, 2 * REMEMBERED + 100, 2)))
     def test_any_order(self, ids: list[int]) -> None:
         """In whatever order streams are reset, none of them is ever blamed."""

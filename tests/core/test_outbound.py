@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +19,18 @@ WIDE = 1 << 30
 def stream(stream_id: int) -> Stream:
     """A stream that may send."""
     return Stream(stream_id, None, b"POST", 0, True)
+
+
+class Watched(Stream):
+    """A stream that counts how often its window was asked for."""
+
+    looks = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        """Count."""
+        if name == "send_credit":
+            self.looks += 1
+        return super().__getattribute__(name)
 
 
 class OutboundTests(SynchronousTestCase):
@@ -148,6 +162,43 @@ class OutboundTests(SynchronousTestCase):
         self.assertIsNone(self.next(initial=0))
         self.outbound.wake_all()
         self.assertEqual([(1, b"ab", False), (3, b"ab", False)], [self.next(), self.next()])
+        # Nobody is thought to be blocked any more.
+        self.outbound.write(self.one, b"cd")
+        self.assertEqual((1, b"cd", False), self.next())
+
+    def test_ready(self) -> None:
+        """Whoever asks before a turn learns whether there may be one: without a walk, at once."""
+        self.assertFalse(self.outbound.ready)
+        self.outbound.write(self.one, b"")
+        self.assertFalse(self.outbound.ready)
+        self.outbound.write(self.one, b"ab")
+        self.assertTrue(self.outbound.ready)
+        self.assertIsNone(self.next(initial=0))
+        self.assertFalse(self.outbound.ready)
+        self.outbound.wake(self.one)
+        self.assertTrue(self.outbound.ready)
+        self.assertIsNone(self.next(connection=0))
+        self.assertTrue(self.outbound.ready)
+        self.assertEqual((1, b"ab", False), self.next())
+        self.assertFalse(self.outbound.ready)
+        self.outbound.finish(self.one)
+        self.assertTrue(self.outbound.ready)
+
+    def test_blocked_streams_are_not_looked_at(self) -> None:
+        """Until it is woken, one without a window costs nothing, whatever it and others write."""
+        blocked = Watched(7, None, b"POST", 0, True)
+        self.outbound.write(blocked, b"ab")
+        self.assertIsNone(self.next(initial=0))
+        looks = blocked.looks
+        self.one.send_credit = WIDE
+        for _ in range(5):
+            self.outbound.write(self.one, b"x")
+            self.outbound.write(blocked, b"x")
+            self.assertEqual((1, b"x", False), self.next(initial=0))
+            self.assertIsNone(self.next(initial=0))
+        self.outbound.finish(blocked)
+        self.assertIsNone(self.next(initial=0))
+        self.assertEqual(looks, blocked.looks)
 
     def test_connection_without_window(self) -> None:
         """Everybody waits in place; the order is the same afterwards."""

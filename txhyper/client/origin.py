@@ -105,9 +105,15 @@ class Origin:
         return pool.retryAutomatically and not pool.isClosing and attempts < pool.bounds.attempts
 
     def requireHTTP11(self) -> None:
-        """The server wants HTTP/1.1 (HTTP_1_1_REQUIRED): offer nothing else from now on."""
+        """
+        The server wants HTTP/1.1 (HTTP_1_1_REQUIRED): offer nothing else from now on. Requests
+        that are open over HTTP/2 may finish there; those that wait move on.
+        """
         self._http11 = True
         self._multiplexed = False
+        for connection in list(self.connections):
+            if connection.multiplexed:
+                connection.close()
 
     def leave(self, lease: Lease) -> None:
         """A waiter has been cancelled; the dials that nobody waits for any more go with it."""

@@ -13,7 +13,7 @@ import os
 import ssl
 from pathlib import Path
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
@@ -38,6 +38,7 @@ ROOT_FILES = (
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
+ROOT_DIRECTORIES = ("/etc/ssl/certs",)
 
 
 def defaultPolicy() -> IPolicyForHTTPS:
@@ -58,7 +59,7 @@ def policyTrusting(pem: bytes) -> IPolicyForHTTPS:
         raise InvalidRequest("no certificate in PEM to trust: no BEGIN CERTIFICATE line")
     try:
         roots = trustRootFromCertificates([Certificate.loadPEM(block) for block in blocks])
-    except (SSL.Error, ValueError) as error:
+    except (crypto.Error, ValueError) as error:
         raise InvalidRequest(f"a certificate to trust cannot be read: {error}") from error
     return HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS(trustRoot=roots), CACHED_HOSTS)
 
@@ -120,7 +121,7 @@ def hasPlatformRoots() -> bool:
     if file or directory:
         files, directories = [file], [directory]
     else:
-        files, directories = [defaults.cafile, *ROOT_FILES], [defaults.capath, "/etc/ssl/certs"]
+        files, directories = [defaults.cafile, *ROOT_FILES], [defaults.capath, *ROOT_DIRECTORIES]
     return any(path and os.path.isfile(path) and os.path.getsize(path) for path in files) or any(
         path and Path(path).is_dir() and any(Path(path).iterdir()) for path in directories
     )

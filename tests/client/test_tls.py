@@ -1,0 +1,224 @@
+"""Tests for :mod:`txhyper.client.tls`, with real TLS in memory."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.test.iosim import FakeTransport, connect
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseNeverReceived
+from twisted.web.iweb import IPolicyForHTTPS
+
+from txhyper import Agent, NegotiationFailed
+from txhyper.client import tls
+from txhyper.client.endpoints import DirectTLSEndpoint
+from txhyper.client.tls import defaultPolicy, hasPlatformRoots, policyTrusting, unverifiedPolicy
+from txhyper.errors import InvalidRequest
+from txhyper.testing.certs import CertificateAuthority, HostCertificate, selfSigned
+
+AUTHORITY = CertificateAuthority()
+
+
+class Server(Protocol):
+    """Keeps every octet that it decrypts."""
+
+    def __init__(self) -> None:
+        self.octets = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep."""
+        self.octets += data
+
+
+class TLSNetwork:
+    """An endpoint factory whose one connection is TLS in memory."""
+
+    def __init__(self, clock: Clock, policy: IPolicyForHTTPS, certificate: HostCertificate) -> None:
+        self.clock = clock
+        self.policy = policy
+        self.options = certificate.serverOptions((b"h2",))
+        self.server = Server()
+        self.pump: Any = None
+        self.serverTLS: Any = None
+
+    def endpointForURI(self, uri: Any) -> DirectTLSEndpoint:
+        """TLS on top of this."""
+        creator = self.policy.creatorForNetloc(uri.host, uri.port)
+        return DirectTLSEndpoint(self.clock, creator, self)  # type: ignore[arg-type]
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """The connection in memory."""
+        client = factory.buildProtocol(None)
+        serverFactory = mock.Mock(spec=["buildProtocol"])
+        serverFactory.buildProtocol = lambda addr: self.server
+        wrapped = TLSMemoryBIOFactory(self.options, False, serverFactory, self.clock)
+        self.serverTLS = wrapped.buildProtocol(None)  # type: ignore[arg-type]
+        self.pump = connect(
+            self.serverTLS,
+            FakeTransport(self.serverTLS, isServer=True),
+            client,
+            FakeTransport(client, isServer=False),
+        )
+        return succeed(client)
+
+
+class HandshakeTests(SynchronousTestCase):
+    """Who is believed."""
+
+    def ask(
+        self, policy: IPolicyForHTTPS, certificate: HostCertificate, host: bytes = b"localhost"
+    ) -> tuple[TLSNetwork, Deferred[Any]]:
+        """Ask a server with this certificate for something, under this policy."""
+        clock = Clock()
+        network = TLSNetwork(clock, policy, certificate)
+        deferred: Deferred[Any] = Agent.usingEndpointFactory(clock, network).request(  # type: ignore[arg-type]
+            b"GET", b"https://" + host + b"/"
+        )
+        for _ in range(10):
+            network.pump.flush()
+            clock.advance(0)
+        network.pump.flush()
+        return network, deferred
+
+    def assertRefused(
+        self, policy: IPolicyForHTTPS, certificate: HostCertificate, host: bytes = b"localhost"
+    ) -> str:
+        """Nothing of HTTP reached the server. :return: the message."""
+        network, deferred = self.ask(policy, certificate, host)
+        error = self.failureResultOf(deferred, ResponseNeverReceived).value.reasons[0].value
+        self.assertIsInstance(error, NegotiationFailed)
+        self.assertEqual(b"", network.server.octets)
+        message = str(error)
+        self.assertNotIn("\n", message)
+        self.assertIn("https://", message)
+        return message
+
+    def assertBelieved(
+        self, policy: IPolicyForHTTPS, certificate: HostCertificate, host: bytes = b"localhost"
+    ) -> TLSNetwork:
+        """HTTP/2 was chosen and spoken, and the connection waits for the answer."""
+        network, deferred = self.ask(policy, certificate, host)
+        self.assertNoResult(deferred)
+        self.assertTrue(network.server.octets.startswith(b"PRI * HTTP/2.0"))
+        return network
+
+    def test_right(self) -> None:
+        """A certificate of a trusted authority for the right name, or address."""
+        policy = policyTrusting(AUTHORITY.pem)
+        network = self.assertBelieved(policy, AUTHORITY.issue("localhost"))
+        self.assertEqual(b"localhost", network.serverTLS.getHandle().get_servername())
+        self.assertBelieved(policy, AUTHORITY.issue("127.0.0.1"), b"127.0.0.1")
+
+    def test_wrongHost(self) -> None:
+        """A certificate for another name."""
+        policy = policyTrusting(AUTHORITY.pem)
+        self.assertRefused(policy, AUTHORITY.issue("example.com"))
+
+    def test_expired(self) -> None:
+        """A certificate whose time is over."""
+        past = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+        certificate = AUTHORITY.issue("localhost", notAfter=past)
+        self.assertIn(
+            "verify failed", self.assertRefused(policyTrusting(AUTHORITY.pem), certificate)
+        )
+
+    def test_selfSigned(self) -> None:
+        """A certificate that nobody else has signed."""
+        self.assertRefused(policyTrusting(AUTHORITY.pem), selfSigned("localhost"))
+
+    def test_otherAuthority(self) -> None:
+        """A certificate of an authority that is not trusted, by us or by the platform."""
+        certificate = CertificateAuthority().issue("localhost")
+        self.assertRefused(policyTrusting(AUTHORITY.pem), certificate)
+        self.assertRefused(defaultPolicy(), certificate)
+
+    def test_severalAuthorities(self) -> None:
+        """Each of the certificates in the PEM text is trusted, whatever stands between them."""
+        other = CertificateAuthority()
+        policy = policyTrusting(b"# one\n" + AUTHORITY.pem + b"\n# two\n" + other.pem)
+        for authority in (AUTHORITY, other):
+            self.assertBelieved(policy, authority.issue("localhost"))
+
+    def test_unverified(self) -> None:
+        """Whoever answers is believed, by name or by address, and HTTP/2 is still offered."""
+        certificate = selfSigned("example.com")
+        network = self.assertBelieved(unverifiedPolicy(), certificate)
+        self.assertEqual(b"localhost", network.serverTLS.getHandle().get_servername())
+        for host in (b"127.0.0.1", b"[::1]"):
+            network = self.assertBelieved(unverifiedPolicy(), certificate, host)
+            self.assertIsNone(network.serverTLS.getHandle().get_servername())
+
+
+class PolicyTests(SynchronousTestCase):
+    """The policies themselves."""
+
+    def test_contextsAreKept(self) -> None:
+        """A host's context is made once."""
+        for make in (defaultPolicy, lambda: policyTrusting(AUTHORITY.pem), unverifiedPolicy):
+            policy = make()
+            first = policy.creatorForNetloc(b"example.com", 443)
+            self.assertIs(first, policy.creatorForNetloc(b"example.com", 443))
+            self.assertIsNot(first, policy.creatorForNetloc(b"example.org", 443))
+
+    def test_nothingToTrust(self) -> None:
+        """PEM text without a certificate, or with a broken one, is the caller's mistake."""
+        broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        for pem in (b"", b"nonsense", broken):
+            with self.assertRaises(InvalidRequest):
+                policyTrusting(pem)
+
+
+class AdviceTests(SynchronousTestCase):
+    """A machine that trusts nobody."""
+
+    def platform(self, **environment: str) -> Callable[[], bool]:
+        """A machine without roots, but for what the environment names."""
+        directory = self.mktemp()
+        os.mkdir(directory)
+        self.patch(tls, "ROOT_FILES", ())
+        self.patch(tls, "ROOT_DIRECTORIES", (directory,))
+        defaults = mock.Mock(cafile=None, capath=None)
+        self.patch(tls.ssl, "get_default_verify_paths", lambda: defaults)
+        patch = mock.patch.dict(os.environ, environment, clear=True)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.directory = directory
+        return hasPlatformRoots
+
+    def test_empty(self) -> None:
+        """The error of a refused certificate then names the way out."""
+        self.platform()
+        cause = ValueError("inner")
+        error = NegotiationFailed("https://x: the TLS handshake failed: certificate verify failed")
+        error.__cause__ = cause
+        advised = tls.withAdvice(error)
+        self.assertIn("ca-certificates", str(advised))
+        self.assertIn("SSL_CERT_FILE", str(advised))
+        self.assertIs(cause, advised.__cause__)
+
+    def test_other(self) -> None:
+        """Other errors, and machines that do trust somebody, need no advice."""
+        has = self.platform()
+        error = NegotiationFailed("https://x: the TLS handshake failed: connection lost")
+        self.assertIs(error, tls.withAdvice(error))
+        (Path(self.directory) / "root.pem").write_bytes(AUTHORITY.pem)
+        self.assertTrue(has())
+        error = NegotiationFailed("certificate verify failed")
+        self.assertIs(error, tls.withAdvice(error))
+
+    def test_environment(self) -> None:
+        """A file or a directory named by the environment counts, and nothing else does then."""
+        path = Path(self.mktemp())
+        path.write_bytes(AUTHORITY.pem)
+        self.assertTrue(self.platform(SSL_CERT_FILE=str(path))())
+        self.assertFalse(self.platform(SSL_CERT_FILE=str(path) + "x")())
+        self.assertFalse(self.platform(SSL_CERT_DIR=str(path) + "x")())
