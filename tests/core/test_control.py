@@ -169,6 +169,17 @@ class ControlTests(SynchronousTestCase):
         self.assertNotEqual(0x20, block[3] & 0xE0)
         self.assertEqual(4, len(list(Decoder().decode(block, raw=True))))
 
+    def test_unknown_settings(self) -> None:
+        """Unknown settings are ignored, and none of them is kept (section 6.5.2)."""
+        before = len(self.control._h2.remote_settings)
+        unknown = [(code, code) for code in range(100, 2000)]
+        changed = self.control.settings_received(
+            settings_frame([*unknown, (wire.MAX_CONCURRENT_STREAMS, 9)])
+        )
+        self.assertTrue(changed)
+        self.assertEqual(9, self.control.max_concurrent_streams)
+        self.assertLessEqual(len(self.control._h2.remote_settings), before + 1)
+
     def test_the_limit_of_header_lists(self) -> None:
         """What was announced is what the decoder keeps to."""
         fields = [(b"a" * 468, b"b" * 500)]

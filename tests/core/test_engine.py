@@ -749,6 +749,7 @@ class UnfinishedFrameTests(SynchronousTestCase):
             self.assertLessEqual(len(conversation.engine._parts), 65)
         self.assertEqual([RECEIVED, FINISHED], [fact[0] for fact in told])
         self.assertEqual(content, told[0][2])
+        self.assertEqual([], conversation.engine._parts)
 
 
 class FieldsTraceTests(SynchronousTestCase):

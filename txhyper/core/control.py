@@ -18,7 +18,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from txhyper.core.bounds import Bounds
-from txhyper.core.frames import FrameError
+from txhyper.core.frames import HEADER_LENGTH, FrameError
 from txhyper.core.hpack import TABLE_SIZE, HeaderCoder
 
 __all__ = ["MAX_FRAME_SIZE", "Control"]
@@ -26,6 +26,11 @@ __all__ = ["MAX_FRAME_SIZE", "Control"]
 
 #: The largest frame accepted, in octets. Larger ones than the RFC's default gained nothing.
 MAX_FRAME_SIZE = 16384
+
+#: Octets of one setting: its id and its value (RFC 9113 section 6.5.1).
+SETTING_LENGTH = 6
+#: The ids that mean something here.
+SETTINGS = frozenset(map(int, SettingCodes))
 
 
 class Control:
@@ -104,7 +109,7 @@ class Control:
         :return: whether the peer's settings changed; False for an acknowledgement.
         :raises FrameError: the frame or a value in it is not allowed.
         """
-        events = self._feed(frame)
+        events = self._feed(_known(frame))
         if not any(isinstance(event, RemoteSettingsChanged) for event in events):
             return False
         self.spoken = True
@@ -130,3 +135,19 @@ class Control:
             # h2 has queued a GOAWAY of its own; the engine sends one that says more.
             self._h2.clear_outbound_data_buffer()
             raise FrameError(ErrorCodes(error.error_code), str(error)) from error
+
+
+def _known(frame: bytes) -> bytes:
+    """
+    A SETTINGS frame without the settings that are to be ignored (RFC 9113 section 6.5.2).
+
+    h2 would keep every one of 65,536 for as long as the connection lives.
+    """
+    payload = frame[HEADER_LENGTH:]
+    if len(payload) % SETTING_LENGTH:
+        return frame  # h2 refuses it.
+    entries = [
+        payload[start : start + SETTING_LENGTH] for start in range(0, len(payload), SETTING_LENGTH)
+    ]
+    kept = b"".join([entry for entry in entries if int.from_bytes(entry[:2], "big") in SETTINGS])
+    return len(kept).to_bytes(3, "big") + frame[3:HEADER_LENGTH] + kept

@@ -19,6 +19,14 @@ payload is in, and calls the frame type's method. That returns one *fact*, a tup
 it has been dealt with. So the facts before an error have been delivered when the error comes, and
 whoever re-enters the engine from a callback does so between two facts. See
 :mod:`~txhyper.core.facts` for the list.
+
+The rules kept here:
+
+* a frame's length is judged from its header, before its payload is in (RFC 9113 section 4.2);
+* what came in pieces is put together once, and a whole frame is one slice: no frame object is made;
+* while a header block is open, nothing but its continuation is read (section 4.3);
+* DATA is credited to the connection as it comes, whoever it was for (section 6.9.1);
+* an error of a stream resets that stream, once; only an error of the connection raises.
 """
 
 from __future__ import annotations

@@ -4,6 +4,15 @@ One stream, the client's half of RFC 9113 section 5.1.
 Owns a stream's phase, its windows, what its response has still to bring, and the octets that wait
 to be sent on it. Never touches the wire: the engine does, and the engine is the only one to change
 what is here. The owner is opaque to the core.
+
+The rules kept here:
+
+* a response is a final head, content, trailers, the end, in this order; informational heads come
+  before the final one, and none of them ends the stream (RFC 9113 section 8.1);
+* only END_STREAM together with a content-length that holds is a complete response;
+* content is counted without its padding, windows with it (sections 6.1 and 8.1.1);
+* a window for sending is kept as what was granted and sent, added up, so that a change of the
+  peer's INITIAL_WINDOW_SIZE touches no stream (section 6.9.2).
 """
 
 from __future__ import annotations
