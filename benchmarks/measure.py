@@ -22,6 +22,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from txhyper.core.hpack import coder_name
+
 from .child import resident
 from .clients import CLIENTS, Known
 from .clients.base import Job
@@ -284,6 +286,9 @@ def machine(cores: int) -> dict[str, Any]:
     node = find_node()
     if node is not None:
         versions["Node"] = _version(node, "--version")
+    # Who encodes our header blocks, which is one of those above unless it is libnghttp2.
+    coder, _, version = coder_name().partition(" ")
+    versions[coder] = version
     if "pycurl" in versions:
         import pycurl
 
