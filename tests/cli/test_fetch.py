@@ -166,10 +166,14 @@ class FetchTests(SynchronousTestCase):
         self.assertEqual("", self.terminal.stderr.getvalue())
 
     def test_failuresBeforeAResponse(self) -> None:
-        """A failed request is one line on standard error and an exit status."""
+        """A failed request is one line on standard error, which names the origin, and a status."""
         for error, status, line in [
-            (net.ConnectionRefusedError(), 1, "Connection was refused by other side."),
-            (ResponseNeverReceived([Failure(errors.TimedOut("late"))]), 2, "late"),
+            (net.ConnectionRefusedError(), 1, "https://h: Connection was refused by other side."),
+            (
+                ResponseNeverReceived([Failure(errors.TimedOut("https://h: late"))]),
+                2,
+                "https://h: late",
+            ),
             (ResponseNeverReceived([Failure(errors.ProtocolViolation("odd"))]), 7, "odd"),
             (errors.InvalidRequest("no such thing"), 64, "no such thing"),
         ]:
@@ -216,7 +220,7 @@ class FetchTests(SynchronousTestCase):
         self.clock.advance(0.2)
         self.assertEqual(2, self.successResultOf(fetching))
         self.assertEqual((1, 1), (self.agent.cancelled, self.agent.closed))
-        self.assertShown(b"", "hyperfetch: the fetch did not end within 3.5 s\n")
+        self.assertShown(b"", "hyperfetch: https://h: the fetch did not end within 3.5 s\n")
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_timeLimitWithinABody(self) -> None:
@@ -228,7 +232,7 @@ class FetchTests(SynchronousTestCase):
         self.clock.advance(3)
         self.assertEqual(2, self.successResultOf(fetching))
         self.assertEqual(1, response.transport.lost)
-        self.assertShown(b"a", "hyperfetch: the fetch did not end within 3 s\n")
+        self.assertShown(b"a", "hyperfetch: https://h: the fetch did not end within 3 s\n")
 
     def test_timeLimitKept(self) -> None:
         """A fetch that ends in time leaves no timer behind."""

@@ -761,7 +761,13 @@ class FieldsTraceTests(SynchronousTestCase):
         conversation = Conversation(trace=lines.append)
         del lines[:]
         stream = conversation.engine.open(
-            None, b"GET", b"https", b"a.test", b"/", [(b"authorization", b"secret")], True
+            None,
+            b"GET",
+            b"https",
+            b"a.test",
+            b"/",
+            [(b"authorization", b"secret"), (b"x", b"b'")],
+            True,
         )
         conversation.hear(
             conversation.blocks.headers(stream.id, [*wire.OK, (b"set-cookie", b"a=b")])
@@ -769,7 +775,7 @@ class FieldsTraceTests(SynchronousTestCase):
         shown = "\n".join(lines)
         self.assertIn(
             "sent fields stream=1 ':method': 'GET' ':scheme': 'https' ':authority': 'a.test' "
-            "':path': '/' 'authorization': <6 octets>",
+            "':path': '/' 'authorization': <6 octets> 'x': \"b'\"",
             shown,
         )
         self.assertIn("received fields stream=1 ':status': '200' 'set-cookie': <3 octets>", shown)

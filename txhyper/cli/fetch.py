@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -24,7 +25,15 @@ from twisted.web.iweb import IAgent, IBodyProducer
 from zope.interface import implementer
 
 from txhyper.cli.options import Settings
-from txhyper.cli.render import DEFECT, Output, Streams, describe, exit_status, response_head
+from txhyper.cli.render import (
+    DEFECT,
+    Output,
+    Streams,
+    cause,
+    describe,
+    exit_status,
+    response_head,
+)
 from txhyper.errors import TimedOut
 
 __all__ = ["Fetching", "fetch", "make_agent", "make_demo_server"]
@@ -234,6 +243,14 @@ class Fetching:
         self._is_interrupted = True
         self._running.cancel()
 
+    def _placed(self, message: str, error: BaseException) -> str:
+        """Name the origin, where Twisted's own errors of connecting and a time limit do not."""
+        origin = self._settings.plan.origin
+        if origin is None or not isinstance(cause(error), (ConnectError, DNSLookupError, TimedOut)):
+            return message
+        name = origin.decode("ascii")
+        return message if name in message else f"{name}: {message}"
+
     def _failed(self, failure: Failure) -> int:
         # What was cancelled may report something else, as a name lookup does.
         error = CancelledError() if self._is_interrupted else failure.value
@@ -241,7 +258,7 @@ class Fetching:
         status = exit_status(error)
         message = describe(error)
         if message is not None:
-            self._streams.say(message)
+            self._streams.say(self._placed(message, error))
         if status == DEFECT and self._settings.debug:
             for line in failure.getTraceback().splitlines():
                 self._streams.log(line)

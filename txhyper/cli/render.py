@@ -34,6 +34,7 @@ from txhyper import errors
 __all__ = [
     "Output",
     "Streams",
+    "cause",
     "describe",
     "exit_status",
     "response_head",

@@ -302,9 +302,10 @@ def pseudo_fields(method: bytes, scheme: bytes, authority: bytes, path: bytes) -
 def show(fields: Iterable[Field]) -> str:
     """A header list as text in one line, for people. Secrets are told by their length alone."""
     return " ".join(
-        f"{name!r}: <{len(value)} octets>" if name in SENSITIVE else f"{name!r}: {value!r}"
+        f"{name.decode('latin-1')!r}: "
+        + (f"<{len(value)} octets>" if name in SENSITIVE else repr(value.decode("latin-1")))
         for name, value in fields
-    ).replace("b'", "'")
+    )
 
 
 def list_size(fields: Iterable[Field]) -> int:
