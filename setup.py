@@ -20,7 +20,11 @@ BROTLI = [
     'brotlicffi >= 1.2.0; platform_python_implementation != "CPython"',
 ]
 
+ZSTD = ['backports.zstd >= 1.0; python_version < "3.14"']
+
 TESTS = [
+    *BROTLI,
+    *ZSTD,
     "coverage[toml] >= 7.6",
     "hypothesis >= 6.100",
     "hypercorn >= 0.17",
@@ -73,6 +77,7 @@ setup(
     ],
     extras_require={
         "brotli": BROTLI,
+        "zstd": ZSTD,
         "tests": TESTS,
         "benchmarks": [
             "httpx[http2] >= 0.28",

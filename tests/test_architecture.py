@@ -87,6 +87,7 @@ PUBLIC_NAMES = [
     "StreamReset",
     "TimedOut",
     "__version__",
+    "contentDecoders",
 ]
 
 CAMEL_LAYERS = {"interfaces", "protocol", "client", "testing"}

@@ -1,6 +1,7 @@
 """An HTTP/2 client for Twisted."""
 
 from txhyper.client.agent import Agent
+from txhyper.client.decoding import contentDecoders
 from txhyper.client.pool import ConnectionPool
 from txhyper.core.bounds import Bounds
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
@@ -71,4 +72,5 @@ __all__ = [
     "StreamReset",
     "TimedOut",
     "__version__",
+    "contentDecoders",
 ]

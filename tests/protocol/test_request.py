@@ -142,6 +142,17 @@ class RequestTests(SynchronousTestCase):
         ]:
             self.assertEqual(expected, self.fields(method, b"https://a.test/", None, body))
 
+    def test_lengthOfNothing(self) -> None:
+        """A content-length of 0 is true without a body, and any other is not."""
+        for method in (b"GET", b"DELETE", b"POST"):
+            for length, isTrue in ((b"0", True), (b"5", False)):
+                headers = Headers({b"content-length": [length], b"x": [b"y"]})
+                request = Request(method, b"https://a.test/", headers)
+                if isTrue:
+                    self.assertIn((b"content-length", b"0"), request.fields()[1])
+                else:
+                    self.assertRaises(InvalidRequest, request.fields)
+
     def test_impossibleLengths(self) -> None:
         """A producer whose length is no number of octets is found before anything is sent."""
         for length in (-1, None, "5", 1.5):

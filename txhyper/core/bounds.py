@@ -36,5 +36,15 @@ class Bounds:
     #: makes us answer without reading the answers, and the connection is aborted.
     pending_control_octets: int = 1024 * 1024
 
+    #: Codings of one body, such as ``gzip, br``, that are undone one after the other.
+    content_codings: int = 4
+
+    #: Octets of one body after its codings have been undone.
+    decoded_body_size: int = 8 * 1024 * 1024 * 1024
+
+    #: How many times larger a body may become than it came, once 16 MiB of it have been decoded.
+    #: Text comes to 10 and rarely 50; what passes this was made to.
+    decoded_ratio: int = 250
+
     #: How often one request is put on a connection, the first time included.
     attempts: int = 5

@@ -163,8 +163,21 @@ class Request:
                 self._fields = self.authority, ()
             else:
                 given = () if self._headers is None else self._headers.getAllRawHeaders()
-                self._fields = request_fields(self.method, self.authority, given, length)
+                authority, fields = request_fields(self.method, self.authority, given, length)
+                if self.body is None and length is None:
+                    _announcesNothing(self.method, fields)
+                self._fields = authority, fields
         return self._fields
+
+
+def _announcesNothing(method: bytes, fields: Sequence[Field]) -> None:
+    """:raises InvalidRequest: a content-length is given for a body that there is not."""
+    for name, value in fields:
+        if name == b"content-length" and int(value):
+            raise InvalidRequest(
+                f"content-length: {int(value)} for a {method.decode()} request without a body "
+                "(RFC 9113 section 8.1.1)"
+            )
 
 
 def _length(body: IBodyProducer) -> int | None:
