@@ -53,6 +53,28 @@ class InboundTests(SynchronousTestCase):
         new.paused = True
         self.assertFalse(new.exhausted)
 
+    def test_small_frames(self) -> None:
+        """A window full of frames of one octet is held in few pieces, and nothing is lost."""
+        inbound = Inbound()
+        content = bytes(range(256)) * 400
+        for octet in content:
+            inbound.hold(bytes([octet]), 1)
+        self.assertLess(len(inbound._frames), 128)
+        taken = []
+        while (frame := inbound.take()) is not None:
+            self.assertIs(bytes, type(frame[0]))
+            taken.append(frame)
+        self.assertEqual(content, b"".join(data for data, _ in taken))
+        self.assertEqual(len(content), sum(size for _, size in taken))
+
+    def test_large_frames(self) -> None:
+        """Frames of a useful size are never copied together, however many wait."""
+        inbound = Inbound()
+        frames = [bytes([number]) * 5000 for number in range(100)]
+        for data in frames:
+            inbound.hold(data, 5000)
+        self.assertTrue(all(inbound.take() == (data, 5000) for data in frames))
+
     def test_discard(self) -> None:
         """What nobody will read is forgotten."""
         self.inbound.discard()

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["Inbound"]
+__all__ = ["JOINED", "KEPT_APART", "Inbound"]
+
+#: Frames that are kept as they came. A peer that sends more than these to a reader that pauses
+#: gets its small ones joined: a window full of frames of one octet would cost a hundred times
+#: what it holds.
+KEPT_APART = 64
+#: Octets up to which small frames are joined.
+JOINED = 4096
 
 
 class Inbound:
@@ -26,7 +33,8 @@ class Inbound:
     __slots__ = ("_frames", "delivering", "ended", "paused")
 
     def __init__(self) -> None:
-        self._frames: deque[tuple[bytes, int]] = deque()
+        # Octets and length of each; bytearrays where several were joined.
+        self._frames: deque[tuple[bytes | bytearray, int]] = deque()
         self.paused = False
         self.delivering = False
         self.ended = False
@@ -37,13 +45,21 @@ class Inbound:
 
         :param size: its flow-controlled length: the octets, and the padding.
         """
+        if len(self._frames) >= KEPT_APART:
+            last, before = self._frames[-1]
+            if len(last) + len(data) <= JOINED:
+                joined = last if isinstance(last, bytearray) else bytearray(last)
+                joined += data
+                self._frames[-1] = joined, before + size
+                return
         self._frames.append((data, size))
 
     def take(self) -> tuple[bytes, int] | None:
         """The oldest frame and its length; None if there is none, or none may be delivered."""
         if self.paused or not self._frames:
             return None
-        return self._frames.popleft()
+        data, size = self._frames.popleft()
+        return bytes(data), size
 
     def discard(self) -> None:
         """Forget everything: nobody will read it."""
