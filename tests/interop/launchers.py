@@ -287,6 +287,20 @@ class Nginx(ForeignLauncher):
         )
 
 
+class ImpatientNginx(Nginx):
+    """nginx that says GOAWAY after every hundred requests."""
+
+    label = "nginx, a hundred requests to a connection"
+
+    def configuration(self, program: str) -> str:
+        """As above, and a limit."""
+        return (
+            super()
+            .configuration(program)
+            .replace("access_log off;", "access_log off; keepalive_requests 100;")
+        )
+
+
 #: Those that pip does not bring.
 SYSTEM_SERVERS: tuple[type[Launcher], ...] = (Nginx, Nghttpd)
 
