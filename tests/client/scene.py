@@ -6,7 +6,7 @@ The network itself is :mod:`tests.client.network`'s; here are its users.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -26,7 +26,7 @@ from tests.protocol.scene import (
     WholeBody,
 )
 from txhyper.client.pool import ConnectionPool
-from txhyper.core.bounds import Bounds
+from txhyper.core import frames
 
 __all__ = [
     "CANCEL",
@@ -58,7 +58,7 @@ class PoolTestCase(SynchronousTestCase):
     """
 
     #: What the pool is made with.
-    options: dict[str, Any] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     def setUp(self) -> None:
         """Make them."""
@@ -150,6 +150,11 @@ class PoolTestCase(SynchronousTestCase):
         request = connection.peer.expectHeaders()
         self.assertEqual(path, request[b":path"])
         connection.answer(request.streamId, body)
+
+    def assertNoRequest(self, connection: Connection) -> None:
+        """Nothing has been sent on an HTTP/2 connection but frames of its own."""
+        kinds = [frame.kind for frame in connection.peer.drain()]
+        self.assertFalse({frames.HEADERS, frames.DATA} & {*kinds}, kinds)
 
     # -- outcomes ------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import (
     IDelayedCall,
     IProtocol,
@@ -27,7 +27,7 @@ __all__ = ["Dial"]
 
 
 def _ignore(dial: Dial, outcome: object) -> None:
-    """What a cancelled dial tells."""
+    """What a dial tells that is cancelled, or has told its outcome."""
 
 
 class Dial:
@@ -59,7 +59,8 @@ class Dial:
     def start(self, reactor: IReactorTime, endpoint: IStreamClientEndpoint) -> None:
         """Connect. The outcome may be told before this returns."""
         self._factory.ready.addCallbacks(self._ready, self._refused)
-        self._connecting = endpoint.connect(self._factory)
+        # An endpoint that raises has failed, as any other.
+        self._connecting = maybeDeferred(endpoint.connect, self._factory)
         self._connecting.addCallbacks(self._connected, self._refused, callbackArgs=(reactor,))
 
     def _connected(self, protocol: IProtocol, reactor: IReactorTime) -> None:
@@ -77,24 +78,27 @@ class Dial:
         )
 
     def _ready(self, connection: IHTTPConnection) -> None:
+        succeeded = self._succeeded
         self._stop()
-        self._succeeded(self, connection)
+        succeeded(self, connection)
 
     def _refused(self, reason: Failure) -> None:
+        failed = self._failed
         self._stop()
         error = reason.value
         assert isinstance(error, Exception)
-        self._failed(self, withAdvice(error) if isinstance(error, NegotiationFailed) else error)
+        failed(self, withAdvice(error) if isinstance(error, NegotiationFailed) else error)
 
     def _stop(self) -> None:
+        """There is an outcome: nothing is told after it, and no time runs."""
+        self._succeeded = self._failed = _ignore
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def cancel(self) -> None:
         """Nobody waits for it any more. Nothing will be told."""
-        self._succeeded = _ignore
-        self._failed = _ignore
+        self._succeeded = self._failed = _ignore
         if self._connecting is not None:
             self._connecting.cancel()
         else:

@@ -73,11 +73,12 @@ class Lease:
 
     def failed(self, error: Exception) -> None:
         """Try again where that is safe and allowed, else tell the user."""
+        connection = self._connection
         self._connection = self.token = None
         request = self.request
         if isinstance(error, HTTP11Required):
             self._origin.requireHTTP11()
-        if self._origin.mayRetry(self._attempts) and is_safe(
+        if self._origin.mayRetry(connection, self._attempts) and is_safe(
             error, request.method, request.body is not None, request.bodyStarted, self._reused
         ):
             self._origin.place(self)

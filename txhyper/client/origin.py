@@ -99,10 +99,14 @@ class Origin:
     def _takes(self, connection: IHTTPConnection) -> bool:
         return connection.isUsable() and not (self._http11 and connection.multiplexed)
 
-    def mayRetry(self, attempts: int) -> bool:
-        """Whether a request that was on so many connections may go on another."""
+    def mayRetry(self, connection: IHTTPConnection | None, attempts: int) -> bool:
+        """Whether a request that failed here, after so many attempts, may go elsewhere."""
         pool = self._pool
-        return pool.retryAutomatically and not pool.isClosing and attempts < pool.bounds.attempts
+        return (
+            pool.retryAutomatically
+            and attempts < pool.bounds.attempts
+            and connection not in pool.closing
+        )
 
     def requireHTTP11(self) -> None:
         """
@@ -175,34 +179,50 @@ class Origin:
         if not self._waiting:
             self.idle(connection)
         elif connection.multiplexed:
-            waiting, self._waiting = self._waiting, OrderedDict()
-            for lease in waiting:
-                lease.use(connection, connection.reserve(), False)
+            self._serveAll(connection, False)
         else:
-            self._serve(connection, False)
+            self._serve(connection, connection.reserve(), False)
             while len(self._dials) < len(self._waiting):
                 self._dial()
 
     def _undialled(self, dial: Dial, error: Exception) -> None:
         self._dials.remove(dial)
+        for connection in self.connections:
+            if connection.multiplexed and self._takes(connection):
+                # It is full, or they would not have waited for another. To queue is better than
+                # to fail.
+                self._pool.busy(connection)
+                self._serveAll(connection, True)
+                return
         # Whoever has a dial left still has hope.
-        while len(self._waiting) > (0 if self._multiplexed else len(self._dials)):
-            lease, _ = self._waiting.popitem(last=False)
+        hopeless = len(self._waiting) - (0 if self._multiplexed else len(self._dials))
+        # Out of the queue first: who is told may send again at once, and gets a dial of its own.
+        for lease in [self._waiting.popitem(last=False)[0] for _ in range(hopeless)]:
             lease.abandon(error)
         self._pool.tidy(self)
 
     # -- connections ---------------------------------------------------------------------------
 
-    def _serve(self, connection: IHTTPConnection, reused: bool) -> None:
-        """The oldest waiter gets the one slot of an HTTP/1.1 connection."""
+    def _serve(self, connection: IHTTPConnection, reserved: bool, reused: bool) -> None:
+        """The oldest waiter goes on a connection."""
         lease, _ = self._waiting.popitem(last=False)
-        lease.use(connection, connection.reserve(), reused)
+        lease.use(connection, reserved, reused)
+
+    def _serveAll(self, connection: IHTTPConnection, reused: bool) -> None:
+        """Everybody who waits now goes on an HTTP/2 connection, to queue there if it is full."""
+        for lease in list(self._waiting):
+            # One that was sent, or could not be, may have cancelled others or closed the pool.
+            if lease in self._waiting:
+                del self._waiting[lease]
+                lease.use(connection, connection.reserve(), reused)
 
     def idle(self, connection: IHTTPConnection) -> None:
-        """A connection has nothing to do: give it a waiter, keep it, or close it."""
-        if self._waiting and not connection.multiplexed:
-            self._serve(connection, True)
-        elif not self._pool.persistent or not self._takes(connection):
+        """A connection has nothing to do: give it to those who wait, keep it, or close it."""
+        while self._waiting and self._takes(connection) and connection.reserve():
+            self._serve(connection, True, True)
+        if connection.openCount:
+            return
+        if not self._pool.persistent or not self._takes(connection):
             connection.close()
         else:
             self._pool.idle(connection)
@@ -214,7 +234,7 @@ class Origin:
         idle = [
             connection
             for connection in self.connections
-            if not connection.multiplexed and not connection.openCount
+            if not connection.multiplexed and not connection.openCount and self._takes(connection)
         ]
         for connection in idle[: -self._pool.maxPersistentPerHost or None]:
             connection.close()

@@ -73,8 +73,8 @@ class ConnectionPool:
         self.windowManager = window_manager
         self.onFrame = onFrame
         self.handshakeTimeout = handshakeTimeout
-        # While the waiting requests are being failed: they are not to dial again.
-        self.isClosing = False
+        # Those that closeCachedConnections closes: what fails there is not sent again elsewhere.
+        self.closing: set[IHTTPConnection] = set()
         self._origins: dict[Hashable, Origin] = {}
         self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
         self._timer: IDelayedCall | None = None
@@ -156,7 +156,8 @@ class ConnectionPool:
         """
         Close every connection: idle ones now, others when their open requests are done, or after
         ``closeTimeout`` seconds by force. Requests that still wait, for a dial or for a slot,
-        fail with :exc:`~txhyper.errors.ConnectionUnusable`. The pool may be used again.
+        fail with :exc:`~txhyper.errors.ConnectionUnusable`, and none is sent again on a new
+        connection. The pool may be used again.
 
         :return: fires when all are gone. No timer of the pool is left then.
         """
@@ -164,16 +165,16 @@ class ConnectionPool:
         connections = [connection for origin in origins for connection in origin.connections]
         closed = gatherResults([connection.whenClosed() for connection in connections])
         force = self.reactor.callLater(self.closeTimeout, _abortAll, connections)
-        self.isClosing = True
+        self.closing.update(connections)
         for origin in origins:
             origin.close()
-        self.isClosing = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._schedule()
 
         def done(ignored: object) -> None:
+            self.closing.difference_update(connections)
             if force.active():
                 force.cancel()
 

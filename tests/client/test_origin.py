@@ -1,0 +1,365 @@
+"""Tests for :mod:`txhyper.client.origin`: which connection takes a request, and who gets none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.defer import CancelledError
+from twisted.web.http_headers import Headers
+
+from tests.client.scene import (
+    HTTP_1_1_REQUIRED,
+    MAX_CONCURRENT_STREAMS,
+    OK11,
+    Connection,
+    PoolTestCase,
+    Producer,
+    Tracked,
+)
+from txhyper.errors import ConnectionUnusable, InvalidRequest
+
+
+class SharedDialTests(PoolTestCase):
+    """An origin that nothing is known of yet."""
+
+    def test_oneDialForAll(self) -> None:
+        """Simultaneous first requests share one dial, then one connection, in their order."""
+        deferreds = self.sendSome(20)
+        connection = self.only().h2()
+        for number in range(20):
+            self.answer(connection, b"%d" % number, b"/%d" % number)
+        self.assertEqual([b"%d" % n for n in range(20)], [self.bodyOf(d) for d in deferreds])
+        self.assertEqual(1, len(self.dials))
+
+    def test_retryInTheErrback(self) -> None:
+        """A request that is sent when a dial has failed gets a dial of its own."""
+        again: list[Any] = []
+        first, second = self.sendSome(2)
+        first.addErrback(lambda _: again.append(self.send()))
+        self.only().connecting.errback(error.ConnectionRefusedError())
+        self.failureResultOf(second, error.ConnectionRefusedError)
+        self.assertNoResult(again[0])
+        self.answer(self.dials[1].h2())
+        self.bodyOf(again[0])
+
+    def test_endpointCannotBeMade(self) -> None:
+        """What the endpoint's factory raises is the request's failure; nothing is remembered."""
+
+        def endpoint() -> Any:
+            raise KeyError("no route")
+
+        request = Tracked(b"GET", b"https://a.test/")
+        self.failureResultOf(self.pool.send("a", lambda: "a", endpoint, request), KeyError)
+        self.assertEqual({}, self.pool._origins)
+
+    def test_cancelAfterTheConnection(self) -> None:
+        """A waiter that leaves when all were served on a first connection ends the second dial."""
+        self.pool.maxConnectionsPerHost = 2
+        first = self.send()
+        connection = self.only().h2({MAX_CONCURRENT_STREAMS: 1})
+        second = self.send()
+        second.cancel()
+        self.reasonOf(second, CancelledError)
+        self.assertTrue(self.dials[1].isCancelled)
+        self.answer(connection)
+        self.bodyOf(first)
+
+    def test_closedFromWithin(self) -> None:
+        """A pool that is closed while its waiters are served fails the rest, and dials no more."""
+        closed: list[Any] = []
+        producer = Producer(onStart=lambda _: closed.append(self.pool.closeCachedConnections()))
+        first = self.send(b"POST", body=producer)
+        second = self.send()
+        connection = self.only().h2()
+        self.reasonOf(second, ConnectionUnusable)
+        producer.finish()
+        self.answer(connection)
+        self.bodyOf(first)
+        connection.lose()
+        self.successResultOf(closed[0])
+        self.assertEqual(1, len(self.dials))
+
+
+class StreamTests(PoolTestCase):
+    """Connections that take many requests."""
+
+    def test_firstInFirstOut(self) -> None:
+        """200 requests share a connection: beyond the server's limit they wait in their order."""
+        deferreds = self.sendSome(200)
+        connection = self.only().h2({MAX_CONCURRENT_STREAMS: 3})
+        for number in range(200):
+            self.answer(connection, b"%d" % number, b"/%d" % number)
+        self.assertEqual([b"%d" % n for n in range(200)], [self.bodyOf(d) for d in deferreds])
+        self.assertEqual(1, len(self.dials))
+
+    def test_limitIsKept(self) -> None:
+        """No more streams are open at a time than the server allows."""
+        self.warm({MAX_CONCURRENT_STREAMS: 2})
+        deferreds = self.sendSome(5)
+        connection = self.only()
+        one = connection.peer.expectHeaders().streamId
+        connection.peer.expectHeaders()
+        self.assertNoRequest(connection)
+        connection.answer(one)
+        connection.peer.expectHeaders()
+        self.assertNoRequest(connection)
+        self.bodyOf(deferreds.pop(0))
+        while deferreds:
+            deferred = deferreds.pop()
+            deferred.cancel()
+            self.reasonOf(deferred, CancelledError)
+        self.assertNoRequest(connection)
+
+    def full(self) -> tuple[Connection, Any]:
+        """A connection with one slot, which is taken; another may be dialled."""
+        self.pool.maxConnectionsPerHost = 2
+        deferred = self.send()
+        return self.only().h2({MAX_CONCURRENT_STREAMS: 1}), deferred
+
+    def test_secondConnection(self) -> None:
+        """With more connections allowed, a full one is a reason to dial, once."""
+        one, first = self.full()
+        second, third = self.send(path=b"/2"), self.send(path=b"/3")
+        self.assertEqual(2, len(self.dials))
+        two = self.dials[1].h2({MAX_CONCURRENT_STREAMS: 2})
+        self.answer(two, path=b"/2")
+        self.answer(two, path=b"/3")
+        self.answer(one)
+        for deferred in (first, second, third):
+            self.bodyOf(deferred)
+
+    def test_allFull(self) -> None:
+        """When no more may be dialled, a request queues on a connection."""
+        one, first = self.full()
+        second = self.send()
+        two = self.dials[1].h2({MAX_CONCURRENT_STREAMS: 1})
+        third = self.send(path=b"/3")
+        self.assertEqual(2, len(self.dials))
+        self.answer(two)
+        self.answer(one)
+        self.answer(one, path=b"/3")
+        for deferred in (first, second, third):
+            self.bodyOf(deferred)
+
+    def test_freedDuringTheDial(self) -> None:
+        """A slot that comes free is not left empty while a dial for its waiter is under way."""
+        one, first = self.full()
+        second = self.send(path=b"/2")
+        third = self.send(path=b"/3")
+        self.answer(one)
+        self.answer(one, path=b"/2")
+        self.answer(one, path=b"/3")
+        for deferred in (first, second, third):
+            self.bodyOf(deferred)
+        self.assertFalse(self.dials[1].h2().transport.isClosing)
+
+    def test_secondIsRefused(self) -> None:
+        """A second connection that cannot be had is no reason to fail: there is the first."""
+        one, first = self.full()
+        second = self.send(path=b"/2")
+        self.dials[1].connecting.errback(error.ConnectionRefusedError())
+        self.assertNoResult(second)
+        self.answer(one)
+        self.answer(one, path=b"/2")
+        self.bodyOf(first)
+        self.bodyOf(second)
+
+    def test_firstCannotBeSent(self) -> None:
+        """A connection whose first request could not be sent is not idle while others are open."""
+        bad = self.send(headers=Headers({b"upgrade": [b"websocket"]}))
+        good = self.send()
+        connection = self.only().h2()
+        self.failureResultOf(bad, InvalidRequest)
+        self.clock.advance(self.pool.cachedConnectionTimeout)
+        again = self.send()
+        self.assertEqual(1, len(self.dials))
+        self.answer(connection)
+        self.answer(connection)
+        self.bodyOf(good)
+        self.bodyOf(again)
+
+    def test_notPersistent(self) -> None:
+        """A pool that keeps nothing closes a connection as soon as it has nothing to do."""
+        self.pool.persistent = False
+        first, second = self.sendSome(2)
+        connection = self.only().h2()
+        connection.answer(1)
+        self.assertFalse(connection.transport.isClosing)
+        connection.answer(3)
+        self.assertTrue(connection.transport.isClosing)
+        self.bodyOf(first)
+        self.bodyOf(second)
+
+
+class HTTP11Tests(PoolTestCase):
+    """Servers without HTTP/2."""
+
+    def fanOut(self, number: int) -> list[Any]:
+        """So many requests, each on a connection of its own."""
+        deferreds = self.sendSome(number)
+        self.only().tcp().tls(b"http/1.1")
+        self.assertEqual(number, len(self.dials))
+        for connection in self.dials[1:]:
+            connection.tcp().tls(b"http/1.1")
+        return deferreds
+
+    def test_fanOut(self) -> None:
+        """As soon as it is known, each request that waits gets a dial of its own."""
+        deferreds = self.fanOut(3)
+        for number, connection in enumerate(self.dials):
+            self.assertTrue(connection.transport.writes[0].startswith(b"GET /%d " % number))
+            connection.peer.send(OK11)
+        for deferred in deferreds:
+            self.assertEqual(b"hi", self.bodyOf(deferred))
+
+    def test_reused(self) -> None:
+        """An idle connection takes the next request."""
+        connection = self.warm11()
+        deferred = self.send()
+        connection.peer.send(OK11)
+        self.assertEqual(b"hi", self.bodyOf(deferred))
+        self.assertEqual(1, len(self.dials))
+
+    def test_trimmed(self) -> None:
+        """Of those that are idle no more than maxPersistentPerHost are kept; the oldest goes."""
+        deferreds = self.fanOut(3)
+        for connection in self.dials:
+            connection.peer.send(OK11)
+        closing = [connection.transport.isClosing for connection in self.dials]
+        self.assertEqual([True, False, False], closing)
+        for deferred in deferreds:
+            self.bodyOf(deferred)
+
+    def test_keepNone(self) -> None:
+        """maxPersistentPerHost 0 keeps none."""
+        self.pool.maxPersistentPerHost = 0
+        self.assertTrue(self.warm11().transport.isClosing)
+
+    def test_closingDoesNotCount(self) -> None:
+        """A connection on its way out takes no place of one that is kept."""
+        self.pool.maxPersistentPerHost = 3
+        deferreds = self.fanOut(3)
+        one, two, three = self.dials
+        three.peer.send(OK11)
+        self.clock.advance(100)
+        one.peer.send(OK11)
+        two.peer.send(OK11)
+        self.clock.advance(140)
+        self.assertTrue(three.transport.isClosing)
+        self.pool.maxPersistentPerHost = 2
+        deferreds.append(self.send())
+        one.peer.send(OK11)
+        self.assertFalse(one.transport.isClosing)
+        for deferred in deferreds:
+            self.bodyOf(deferred)
+
+    def test_notPersistent(self) -> None:
+        """A pool that keeps nothing asks the server to close, and dials for each request."""
+        self.pool.persistent = False
+        for number in range(2):
+            deferred = self.send()
+            connection = self.dials[number].tcp().tls(None)
+            self.assertIn(b"Connection: close\r\n", connection.transport.writes[0])
+            connection.peer.send(OK11)
+            self.assertTrue(connection.transport.isClosing)
+            connection.lose()
+            self.bodyOf(deferred)
+
+    def test_servedMeanwhile(self) -> None:
+        """A connection that comes free serves the oldest waiter; the one dialled is kept."""
+        one = self.warm11()
+        first, second = self.sendSome(2)
+        one.peer.send(OK11)
+        one.peer.send(OK11)
+        self.bodyOf(first)
+        self.bodyOf(second)
+        two = self.dials[1].tcp().tls(b"http/1.1")
+        self.assertFalse(two.transport.isClosing)
+        self.assertEqual([], two.transport.writes)
+        third, fourth = self.sendSome(2)
+        one.peer.send(OK11)
+        two.peer.send(OK11)
+        self.bodyOf(third)
+        self.bodyOf(fourth)
+
+    def test_failedDialsFailTheirOwn(self) -> None:
+        """A dial that fails takes one waiter with it; one that leaves takes one dial."""
+        self.warm11()
+        first, second, third = self.sendSome(3)
+        self.dials[1].connecting.errback(error.ConnectionRefusedError())
+        self.failureResultOf(second, error.ConnectionRefusedError)
+        self.assertNoResult(third)
+        third.cancel()
+        self.reasonOf(third, CancelledError)
+        self.assertTrue(self.dials[2].isCancelled)
+        self.dials[0].peer.send(OK11)
+        self.bodyOf(first)
+
+    def test_oneLeaves(self) -> None:
+        """Of two who have a dial each, one that leaves ends one dial and not both."""
+        self.warm11()
+        first, second, third = self.sendSome(3)
+        second.cancel()
+        self.reasonOf(second, CancelledError)
+        self.assertEqual([True], [True for dial in self.dials if dial.isCancelled])
+        (left,) = [d for d in self.dials[1:] if not d.isCancelled]
+        left.tcp().tls(b"http/1.1").peer.send(OK11)
+        self.dials[0].peer.send(OK11)
+        self.bodyOf(first)
+        self.bodyOf(third)
+
+
+class RequiredTests(PoolTestCase):
+    """HTTP_1_1_REQUIRED (RFC 9113 section 7)."""
+
+    def test_required(self) -> None:
+        """The request goes on a new connection, which offers http/1.1 and nothing else."""
+        deferred = self.send(b"POST")
+        one = self.only().h2()
+        self.assertEqual([b"h2", b"http/1.1"], one.offers)
+        one.peer.sendReset(1, HTTP_1_1_REQUIRED)
+        self.assertNoResult(deferred)
+        two = self.dials[1]
+        self.assertEqual([b"http/1.1"], two.offers)
+        two.tcp().tls(b"http/1.1")
+        two.peer.send(OK11)
+        self.assertEqual(b"hi", self.bodyOf(deferred))
+        self.assertTrue(one.transport.isClosing)
+        again = self.send()
+        two.peer.send(OK11)
+        self.bodyOf(again)
+
+    def test_othersFinish(self) -> None:
+        """Requests open over HTTP/2 finish there; those that queued move on."""
+        deferreds = [self.send()]
+        one = self.only().h2({MAX_CONCURRENT_STREAMS: 2})
+        deferreds += [self.send() for _ in range(3)]
+        # The third gets the slot of the first, before its failure is told.
+        one.peer.sendReset(1, HTTP_1_1_REQUIRED)
+        self.assertEqual(3, len(self.dials))
+        for connection in self.dials[1:]:
+            connection.tcp().tls(b"http/1.1")
+        for connection in self.dials[1:]:
+            connection.peer.send(OK11)
+        one.answer(3, b"h2")
+        self.assertFalse(one.transport.isClosing)
+        one.answer(5, b"h2")
+        self.assertTrue(one.transport.isClosing)
+        self.assertEqual(
+            [b"hi", b"h2", b"h2", b"hi"], [self.bodyOf(deferred) for deferred in deferreds]
+        )
+
+    def test_mixed(self) -> None:
+        """A connection over HTTP/1.1 that is open when it is required stays."""
+        connection = self.warm11()
+        first, second = self.sendSome(2)
+        two = self.dials[1].h2()
+        two.peer.sendReset(1, HTTP_1_1_REQUIRED)
+        self.assertTrue(two.transport.isClosing)
+        self.assertFalse(connection.transport.isClosing)
+        connection.peer.send(OK11)
+        self.bodyOf(first)
+        # It is free for the second sooner than the new dial.
+        connection.peer.send(OK11)
+        self.bodyOf(second)
