@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import treq.client
@@ -17,12 +18,14 @@ from twisted.web.client import (
     ContentDecoderAgent,
     CookieAgent,
     GzipDecoder,
+    HTTPConnectionPool,
     RedirectAgent,
     readBody,
 )
 from twisted.web.error import SchemeNotSupported
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IPolicyForHTTPS
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IPolicyForHTTPS
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.client.network import Connection, Network, read
@@ -172,6 +175,22 @@ class RequestTests(AgentCase):
         self.assertNotIn(b"host", dict(request.fields))
 
 
+@implementer(IPolicyForHTTPS, IAgentEndpointFactory)
+@dataclass
+class Settings:
+    """A policy, and an endpoint factory, that compares by its content."""
+
+    network: Network = field(default_factory=lambda: Network(Clock()), compare=False)
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
+        """As everybody."""
+        return defaultPolicy().creatorForNetloc(hostname, port)
+
+    def endpointForURI(self, uri: Any) -> Network:
+        """In memory."""
+        return self.network
+
+
 class ConstructionTests(SynchronousTestCase):
     """Agents, and what they share."""
 
@@ -187,6 +206,33 @@ class ConstructionTests(SynchronousTestCase):
         """What is no policy is found out at once."""
         with self.assertRaises(TypeError):
             Agent(MemoryReactorClock(), object())  # type: ignore[arg-type]
+
+    def test_wrongPool(self) -> None:
+        """Twisted's own pool cannot hold connections of HTTP/2, which is found out at once."""
+        reactor = MemoryReactorClock()
+        with self.assertRaises(TypeError) as caught:
+            Agent(reactor, pool=HTTPConnectionPool(reactor))  # type: ignore[arg-type]
+        self.assertIn("txhyper.ConnectionPool", str(caught.exception))
+
+    def test_policyWithoutHash(self) -> None:
+        """
+        A policy, or an endpoint factory, that is a data class cannot be hashed. It is taken all
+        the same, and shared exactly if it is the same one.
+        """
+        reactor = MemoryReactorClock()
+        pool = ConnectionPool(reactor)
+        one, two = Settings(), Settings()
+        for agent in (
+            Agent(reactor, one, pool=pool),
+            Agent(reactor, one, pool=pool),
+            Agent(reactor, two, pool=pool),
+            Agent.usingEndpointFactory(reactor, one, pool),
+            Agent.usingEndpointFactory(reactor, one, pool),
+            Agent.usingEndpointFactory(reactor, two, pool),
+        ):
+            agent.request(b"GET", b"https://127.0.0.1/").addErrback(lambda _: None)
+        self.assertEqual(2, len(reactor.tcpClients))
+        self.assertEqual([1, 1], [len(each.network.connections) for each in (one, two)])
 
     def test_sharing(self) -> None:
         """Agents with one pool share connections exactly if they trust and connect alike."""
@@ -223,8 +269,24 @@ class EndpointTests(SynchronousTestCase):
             (b"http://127.0.0.1/", "127.0.0.1", 80),
             (b"https://127.0.0.1/", "127.0.0.1", 443),
             (b"https://127.0.0.1:8443/", "127.0.0.1", 8443),
+            (b"https://127.0.0.1:/", "127.0.0.1", 443),
         ]:
             self.assertEqual((host, port), self.connect(uri)[:2])
+
+    def test_asTheKeyHasIt(self) -> None:
+        """
+        Whoever makes the endpoint is told the host in lower case, as the pool knows the origin:
+        what it looks up by the host's name is found however the user writes it.
+        """
+        network = Network(Clock())
+        agent = Agent.usingEndpointFactory(network.clock, network)
+        for given, *expected in (
+            (b"HTTPS://A.Test:/path", b"https", b"a.test", 443),
+            (b"http://[2001:DB8::1]:81", b"http", b"2001:db8::1", 81),
+        ):
+            agent.request(b"GET", given).addErrback(lambda _: None)
+            uri = network.uris.pop()
+            self.assertEqual(expected, [uri.scheme, uri.host, uri.port])
 
     def test_options(self) -> None:
         """Time limit and local address reach the connection."""

@@ -8,7 +8,7 @@ from unittest import mock
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, fail
 
-from tests.client.network import Transport
+from tests.client.network import TLSTransport, Transport
 from tests.client.scene import OK11, PoolTestCase
 from txhyper.errors import HandshakeTimedOut, NegotiationFailed
 
@@ -136,6 +136,18 @@ class HandshakeTests(PoolTestCase):
 
 class OutcomeTests(PoolTestCase):
     """What is told of a dial."""
+
+    def test_connectsAllTheSame(self) -> None:
+        """An endpoint that connects although it was cancelled: the connection is not kept."""
+        deferred = self.send()
+        connection = self.only()
+        deferred.cancel()
+        self.reasonOf(deferred, CancelledError)
+        connection.peer.transport = TLSTransport()
+        connection.negotiator = connection.peer.connect(connection.factory.buildProtocol(None))
+        connection.negotiator.handshakeCompleted()
+        self.assertTrue(connection.transport.isAborted)
+        self.assertEqual({}, self.pool._origins)
 
     def test_onlyOnce(self) -> None:
         """An endpoint that fails after its connection was ready is not listened to."""

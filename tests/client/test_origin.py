@@ -17,7 +17,7 @@ from tests.client.scene import (
     Producer,
     Tracked,
 )
-from txhyper.errors import ConnectionUnusable, InvalidRequest
+from txhyper.errors import ConnectionUnusable, HTTP11Required, InvalidRequest
 
 
 class SharedDialTests(PoolTestCase):
@@ -349,6 +349,48 @@ class RequiredTests(PoolTestCase):
         self.assertEqual(
             [b"hi", b"h2", b"h2", b"hi"], [self.bodyOf(deferred) for deferred in deferreds]
         )
+
+    def test_dialUnderWay(self) -> None:
+        """A dial that has offered HTTP/2 ends; who waited for it has one that does not."""
+        first = self.send()
+        one = self.only().h2()
+        one.peer.sendGoAway(1)
+        others = self.sendSome(2)
+        offered = self.dials[1]
+        self.assertEqual([b"h2", b"http/1.1"], offered.offers)
+        one.peer.sendReset(1, HTTP_1_1_REQUIRED)
+        self.assertTrue(offered.isCancelled)
+        new = self.dials[2:]
+        self.assertEqual([[b"http/1.1"]] * 3, [dial.offers for dial in new])
+        for dial in new:
+            dial.tcp().tls(b"http/1.1")
+        for dial in new:
+            dial.peer.send(OK11)
+        for deferred in (first, *others):
+            self.assertEqual(b"hi", self.bodyOf(deferred))
+
+    def test_requiredTwice(self) -> None:
+        """Hearing it again ends no dial that was made for it."""
+        deferreds = self.sendSome(2)
+        one = self.only().h2()
+        for streamId in (1, 3):
+            one.peer.sendReset(streamId, HTTP_1_1_REQUIRED)
+        self.assertEqual([False] * 3, [dial.isCancelled for dial in self.dials])
+        for dial in self.dials[1:]:
+            dial.tcp().tls(b"http/1.1")
+        for dial in self.dials[1:]:
+            dial.peer.send(OK11)
+        for deferred in deferreds:
+            self.bodyOf(deferred)
+
+    def test_requiredForever(self) -> None:
+        """A server that chooses h2 unasked and wants HTTP/1.1 is not asked for ever."""
+        deferred = self.send()
+        for number in range(self.pool.bounds.attempts):
+            self.assertNoResult(deferred)
+            self.dials[number].h2().peer.sendReset(1, HTTP_1_1_REQUIRED)
+        self.reasonOf(deferred, HTTP11Required)
+        self.assertEqual(self.pool.bounds.attempts, len(self.dials))
 
     def test_mixed(self) -> None:
         """A connection over HTTP/1.1 that is open when it is required stays."""

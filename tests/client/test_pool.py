@@ -75,6 +75,29 @@ class IdleTests(PoolTestCase):
         self.send().addErrback(lambda _: None)
         self.assertEqual(2, len(self.dials))
 
+    def test_changedMeanwhile(self) -> None:
+        """A cachedConnectionTimeout that is set anew holds for those that are idle already."""
+        connection = self.warm()
+        self.clock.advance(3)
+        self.pool.cachedConnectionTimeout = 500
+        self.clock.advance(300)
+        self.assertFalse(connection.transport.isClosing)
+        self.pool.cachedConnectionTimeout = 304
+        self.assertEqual(1, len(self.clock.getDelayedCalls()))
+        self.clock.advance(0.5)
+        self.assertFalse(connection.transport.isClosing)
+        self.clock.advance(0.5)
+        self.assertTrue(connection.transport.isClosing)
+
+    def test_changedToThePast(self) -> None:
+        """One that has been idle for longer than a new limit allows goes in the next turn."""
+        connection = self.warm()
+        self.clock.advance(100)
+        self.pool.cachedConnectionTimeout = 10
+        self.assertFalse(connection.transport.isClosing)
+        self.clock.advance(0)
+        self.assertTrue(connection.transport.isClosing)
+
     def test_busyMeanwhile(self) -> None:
         """Each request starts the time anew, and one that is open is not cut off."""
         connection = self.warm()
@@ -219,6 +242,22 @@ class CloseTests(PoolTestCase):
         connection.lose()
         self.successResultOf(closed)
         self.assertEqual(1, len(self.dials))
+
+    def test_cancelled(self) -> None:
+        """Who does not want to know when it is closed cancels that, and not the closing."""
+        connection = self.warm()
+        deferred = self.send()
+        closed = self.pool.closeCachedConnections()
+        closed.cancel()
+        self.failureResultOf(closed, CancelledError)
+        self.clock.advance(self.pool.closeTimeout - 1)
+        self.assertFalse(connection.transport.isAborted)
+        self.clock.advance(1)
+        self.assertTrue(connection.transport.isAborted)
+        connection.lose()
+        self.reasonOf(deferred, ConnectionTerminated)
+        self.assertEqual(set(), self.pool.closing)
+        self.assertQuiet()
 
     def test_twice(self) -> None:
         """Closing twice is closing once; both are told."""

@@ -222,3 +222,10 @@ class AdviceTests(SynchronousTestCase):
         self.assertTrue(self.platform(SSL_CERT_FILE=str(path))())
         self.assertFalse(self.platform(SSL_CERT_FILE=str(path) + "x")())
         self.assertFalse(self.platform(SSL_CERT_DIR=str(path) + "x")())
+
+    def test_unreadable(self) -> None:
+        """A directory that may not be read holds nothing for us, and does not hide the error."""
+        self.platform(SSL_CERT_DIR=".")
+        error = NegotiationFailed("certificate verify failed")
+        with mock.patch("os.scandir", side_effect=PermissionError()):
+            self.assertIn("ca-certificates", str(tls.withAdvice(error)))

@@ -43,7 +43,7 @@ _policy = defaultPolicy()
 class Target:
     """One origin, as a prefix of URIs names it."""
 
-    __slots__ = ("_factory", "_uri", "authority", "key", "scheme")
+    __slots__ = ("_factory", "_host", "_port", "_uri", "authority", "key", "scheme")
 
     def __init__(self, uri: bytes, factory: IAgentEndpointFactory, sharing: object) -> None:
         """
@@ -59,6 +59,8 @@ class Target:
         self.authority = host if port == DEFAULT_PORTS[scheme] else b"%b:%d" % (host, port)
         self.key = (scheme, host, port, sharing)
         self._uri = uri
+        self._host = host.strip(b"[]")
+        self._port = port
         self._factory = factory
 
     def name(self) -> str:
@@ -67,7 +69,11 @@ class Target:
 
     def endpoint(self) -> IStreamClientEndpoint:
         """Where to dial."""
-        endpoint: IStreamClientEndpoint = self._factory.endpointForURI(URI.fromBytes(self._uri))
+        uri = URI.fromBytes(self._uri)
+        # As the key has them: Twisted leaves the host's case as it is, and takes the colon before
+        # an empty port for a part of the host.
+        uri.host, uri.port = self._host, self._port
+        endpoint: IStreamClientEndpoint = self._factory.endpointForURI(uri)
         return endpoint
 
 
@@ -97,13 +103,13 @@ class Agent:
         :param bindAddress: the local address.
         :param pool: the connections, which agents may share.
         :raises TypeError: the context factory is no
-            :class:`~twisted.web.iweb.IPolicyForHTTPS`.
+            :class:`~twisted.web.iweb.IPolicyForHTTPS`, or the pool is not one of ours.
         """
         policy = _policy if contextFactory is None else contextFactory
         if not IPolicyForHTTPS.providedBy(policy):
             raise TypeError(f"contextFactory {policy!r} does not provide IPolicyForHTTPS")
         factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
-        self._init(reactor, factory, (policy, connectTimeout, bindAddress), pool)
+        self._init(reactor, factory, (id(policy), connectTimeout, bindAddress), pool)
 
     @classmethod
     def usingEndpointFactory(
@@ -119,7 +125,7 @@ class Agent:
             negotiated.
         """
         self = cls.__new__(cls)
-        self._init(reactor, endpointFactory, endpointFactory, pool)
+        self._init(reactor, endpointFactory, id(endpointFactory), pool)
         return self
 
     def _init(
@@ -129,8 +135,12 @@ class Agent:
         sharing: object,
         pool: ConnectionPool | None,
     ) -> None:
+        if pool is not None and not isinstance(pool, ConnectionPool):
+            raise TypeError(f"pool {pool!r} is not a txhyper.ConnectionPool")
         self.pool = ConnectionPool(reactor) if pool is None else pool
         self._factory = factory
+        # By identity, as not everything that is a policy can be hashed. An origin's endpoint keeps
+        # its policy alive, so that no other has the same identity in the meantime.
         self._sharing = sharing
         self._targets: dict[bytes, Target] = {}
 

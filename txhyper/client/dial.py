@@ -26,8 +26,13 @@ from txhyper.protocol.negotiation import NegotiatingFactory
 __all__ = ["Dial"]
 
 
-def _ignore(dial: Dial, outcome: object) -> None:
-    """What a dial tells that is cancelled, or has told its outcome."""
+def _ignore(dial: Dial, error: Exception) -> None:
+    """What comes of an error when the dial was cancelled, or has told its outcome."""
+
+
+def _abort(dial: Dial, connection: IHTTPConnection) -> None:
+    """What comes of a connection then: an endpoint may connect all the same."""
+    connection.abort()
 
 
 class Dial:
@@ -91,14 +96,16 @@ class Dial:
 
     def _stop(self) -> None:
         """There is an outcome: nothing is told after it, and no time runs."""
-        self._succeeded = self._failed = _ignore
+        self._succeeded = _abort
+        self._failed = _ignore
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def cancel(self) -> None:
         """Nobody waits for it any more. Nothing will be told."""
-        self._succeeded = self._failed = _ignore
+        self._succeeded = _abort
+        self._failed = _ignore
         if self._connecting is not None:
             self._connecting.cancel()
         else:

@@ -113,11 +113,18 @@ class Origin:
         The server wants HTTP/1.1 (HTTP_1_1_REQUIRED): offer nothing else from now on. Requests
         that are open over HTTP/2 may finish there; those that wait move on.
         """
+        dials: list[Dial] = []
+        if not self._http11:
+            # They have offered HTTP/2.
+            dials, self._dials = self._dials, dials
         self._http11 = True
         self._multiplexed = False
+        for dial in dials:
+            dial.cancel()
         for connection in list(self.connections):
             if connection.multiplexed:
                 connection.close()
+        self._dialForAll()
 
     def leave(self, lease: Lease) -> None:
         """A waiter has been cancelled; the dials that nobody waits for any more go with it."""
@@ -146,6 +153,11 @@ class Origin:
         self._pool.tidy(self)
 
     # -- dials ---------------------------------------------------------------------------------
+
+    def _dialForAll(self) -> None:
+        """Over HTTP/1.1 each who waits needs a dial."""
+        while len(self._dials) < len(self._waiting):
+            self._dial()
 
     def _dial(self) -> None:
         pool = self._pool
@@ -182,8 +194,7 @@ class Origin:
             self._serveAll(connection, False)
         else:
             self._serve(connection, connection.reserve(), False)
-            while len(self._dials) < len(self._waiting):
-                self._dial()
+            self._dialForAll()
 
     def _undialled(self, dial: Dial, error: Exception) -> None:
         self._dials.remove(dial)

@@ -88,6 +88,7 @@ class ConnectionPool:
     @cachedConnectionTimeout.setter
     def cachedConnectionTimeout(self, seconds: float) -> None:
         self._idle.duration = seconds
+        self._reschedule()
 
     def getConnection(
         self, key: Hashable, endpoint: IStreamClientEndpoint
@@ -139,6 +140,12 @@ class ConnectionPool:
         """A connection has something to do, or is gone. The timer finds out by itself."""
         self._idle.end(connection)
 
+    def _reschedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._schedule()
+
     def _schedule(self) -> None:
         due = self._idle.next()
         if due is not None and self._timer is None:
@@ -159,7 +166,8 @@ class ConnectionPool:
         fail with :exc:`~txhyper.errors.ConnectionUnusable`, and none is sent again on a new
         connection. The pool may be used again.
 
-        :return: fires when all are gone. No timer of the pool is left then.
+        :return: fires when all are gone. No timer of the pool is left then. Cancelling it forgets
+            the answer: the connections are closed all the same.
         """
         origins = list(self._origins.values())
         connections = [connection for origin in origins for connection in origin.connections]
@@ -168,17 +176,16 @@ class ConnectionPool:
         self.closing.update(connections)
         for origin in origins:
             origin.close()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._schedule()
+        self._reschedule()
 
         def done(ignored: object) -> None:
             self.closing.difference_update(connections)
             if force.active():
                 force.cancel()
 
-        return closed.addCallback(done)
+        told: Deferred[None] = Deferred()
+        closed.addCallback(done).chainDeferred(told)
+        return told
 
 
 def _abortAll(connections: list[IHTTPConnection]) -> None:

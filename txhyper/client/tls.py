@@ -9,9 +9,9 @@ a handshake's Python. Checks no certificate itself: OpenSSL and service-identity
 
 from __future__ import annotations
 
+import glob
 import os
 import ssl
-from pathlib import Path
 
 from OpenSSL import SSL, crypto
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -123,5 +123,7 @@ def hasPlatformRoots() -> bool:
     else:
         files, directories = [defaults.cafile, *ROOT_FILES], [defaults.capath, *ROOT_DIRECTORIES]
     return any(path and os.path.isfile(path) and os.path.getsize(path) for path in files) or any(
-        path and Path(path).is_dir() and any(Path(path).iterdir()) for path in directories
+        # One that may not be read is as good as empty.
+        path and any(glob.iglob("*", root_dir=path))
+        for path in directories
     )
