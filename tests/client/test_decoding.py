@@ -192,6 +192,41 @@ class PaceTests(DecodingCase):
         reader.transport.resumeProducing()  # type: ignore[union-attr]
         self.assertIsNotNone(reader.reason)
 
+    def test_octetsDuringAPause(self) -> None:
+        """Over HTTP/1.1 chunks come in one read, paused or not: none of them is lost."""
+        deferred: Deferred[IResponse] = self.agent.request(b"GET", b"http://example.com/")
+        peer = self.network.connections[-1].tcp(tls=False).peer
+        peer.send(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
+        )
+        reader = PausingReader()
+        self.successResultOf(deferred).deliverBody(reader)
+        body = bytes(range(256)) * 2000
+        octets = gzip.compress(body)
+        parts = [octets[start : start + 300] for start in range(0, len(octets), 300)]
+        peer.send(b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in parts) + b"0\r\n\r\n")
+        while reader.reason is None:
+            reader.transport.resumeProducing()  # type: ignore[union-attr]
+        reader.reason.trap(ResponseDone)
+        self.assertTrue(body == reader.octets)
+
+    def test_raises(self) -> None:
+        """A reader that raises gets nothing more but its end."""
+
+        class RaisingReader(Reader):
+            def dataReceived(self, data: bytes) -> None:
+                super().dataReceived(data)
+                raise ValueError("no room")
+
+        connection, response = self.respond()
+        reader = RaisingReader()
+        response.deliverBody(reader)
+        connection.peer.sendData(1, gzip.compress(bytes(3 * PIECE)), endStream=True)
+        self.clock.advance(0)
+        self.assertEqual(PIECE, len(reader.octets))
+        self.assertIsNotNone(reader.reason)
+        self.flushLoggedErrors(ValueError)
+
     def test_stops(self) -> None:
         """A reader that has enough gets no more, and is told of the end in a later turn."""
         for how in ("stopProducing", "loseConnection", "abortConnection"):

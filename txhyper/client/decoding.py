@@ -9,6 +9,7 @@ removes the coding from the headers, which is the agent's part, so nothing is de
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -83,6 +84,8 @@ class DecodingReader(Protocol):
         self._response = response
         # What is being decoded, while the reader pauses in the middle of it.
         self._pieces: Iterator[bytes] = iter(())
+        # What came meanwhile: a pause does not hold back what had been read already.
+        self._waiting: deque[bytes] = deque()
         self._isPaused = False
         self._isDelivering = False
         # Why the body has ended, until the reader has had all of it.
@@ -99,10 +102,23 @@ class DecodingReader(Protocol):
         self._reader.makeConnection(self)  # type: ignore[arg-type]  # read only
 
     def dataReceived(self, data: bytes) -> None:
-        """Octets have come; none come while the reader pauses."""
+        """Octets have come, perhaps while others are being decoded."""
         if not self._isOver:
-            self._pieces = self._decoding.feed(data)
+            self._waiting.append(data)
             self._deliver()
+
+    def _next(self) -> bytes | None:
+        """The next piece, of the octets that came first; None if there is none now."""
+        while True:
+            piece = next(self._pieces, None)
+            if piece is not None or not self._waiting:
+                return piece
+            self._pieces = self._decoding.feed(self._waiting.popleft())
+
+    def _drop(self) -> None:
+        """Nobody wants what is held."""
+        self._pieces = iter(())
+        self._waiting.clear()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body has ended; the reader is told when it has had all of it."""
@@ -116,7 +132,7 @@ class DecodingReader(Protocol):
         self._isDelivering = True
         try:
             while not (self._isPaused or self._isOver):
-                piece = next(self._pieces, None)
+                piece = self._next()
                 if piece is None:
                     break
                 self._reader.dataReceived(piece)
@@ -127,12 +143,16 @@ class DecodingReader(Protocol):
         except BodyError as error:
             self._end(Failure(ResponseFailed([Failure(error)], self._response)))
             self._transport().loseConnection()
+        except BaseException:
+            # The reader's own: it gets nothing more but its end.
+            self._drop()
+            raise
         finally:
             self._isDelivering = False
 
     def _end(self, reason: Failure) -> None:
         self._isOver = True
-        self._pieces = iter(())
+        self._drop()
         self._reader.connectionLost(reason)
 
     def _transport(self) -> Any:
@@ -153,7 +173,7 @@ class DecodingReader(Protocol):
     def stopProducing(self) -> None:
         """Give the body up; the reader is told of the end by the body's transport."""
         self._isPaused = False
-        self._pieces = iter(())
+        self._drop()
         self._transport().loseConnection()
 
     def loseConnection(self) -> None:
