@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import treq.client
 from twisted.internet.defer import Deferred
@@ -99,6 +100,40 @@ class URITests(AgentCase):
                 [field for _ in range(2) for field in self.nextHeaders(connection)],
             )
         self.assertEqual(1, len(self.network.connections))
+
+    def test_remembered(self) -> None:
+        """
+        What is remembered of a URI is its origin and nothing else: neither the end of a host's
+        name nor a query with a slash in it is mistaken for the beginning of a path.
+        """
+        for uri, authority, path in [
+            (b"https://a.test", b"a.test", b"/"),
+            (b"https://a.tes/t", b"a.tes", b"/t"),
+            (b"https://a.test?q", b"a.test", b"/?q"),
+            (b"https://a.test?q/r", b"a.test", b"/?q/r"),
+            (b"https://a.test?q/r", b"a.test", b"/?q/r"),
+            (b"https://a.test#f", b"a.test", b"/"),
+            (b"https://a.test#f/g?h", b"a.test", b"/"),
+            (b"https://a.test/#f", b"a.test", b"/"),
+            (b"https://a.test/p#f", b"a.test", b"/p"),
+        ]:
+            with mock.patch.object(self.agent.pool, "send") as send:
+                self.agent.request(b"GET", uri)
+            request = send.call_args.args[3]
+            self.assertEqual((authority, path), (request.authority, request.path), uri)
+
+    def test_takenApartOnce(self) -> None:
+        """Each origin's URIs are taken apart once, however many requests go there."""
+        with mock.patch.object(module, "splitURI", wraps=module.splitURI) as split:
+            for path in (b"/1", b"/2", b"/3?q"):
+                for host in (b"a", b"b"):
+                    uri = b"https://" + host + b".test" + path
+                    self.agent.request(b"GET", uri).addErrback(lambda _: None)
+            self.assertEqual({b"/1"}, {call.args[0][-2:] for call in split.mock_calls})
+            self.agent.request(b"GET", b"https://c.test").addErrback(lambda _: None)
+            calls = split.call_count
+            self.agent.request(b"GET", b"https://c.test").addErrback(lambda _: None)
+            self.assertEqual(calls, split.call_count)
 
     def nextHeaders(self, connection: Connection) -> list[tuple[bytes, bytes]]:
         """The fields of the next request, if there is one."""

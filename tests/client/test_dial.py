@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+from OpenSSL import SSL
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.python.failure import Failure
 
 from tests.client.network import TLSTransport, Transport
 from tests.client.scene import OK11, PoolTestCase
+from txhyper.client import tls
 from txhyper.errors import HandshakeTimedOut, NegotiationFailed
 
 
@@ -76,6 +79,17 @@ class HandshakeTests(PoolTestCase):
             failed = self.reasonOf(deferred, NegotiationFailed)
             self.assertIn("https://a.test: the TLS handshake failed", str(failed))
         self.assertQuiet()
+
+    def test_advice(self) -> None:
+        """Where no certificate can be trusted, the error tells the way out."""
+        self.patch(tls, "hasPlatformRoots", lambda: False)
+        deferred = self.send()
+        self.only().tcp()
+        reason = SSL.Error([("SSL routines", "", "certificate verify failed")])
+        self.only().negotiator.connectionLost(Failure(reason))
+        error = self.reasonOf(deferred, NegotiationFailed)
+        self.assertIn("ca-certificates", str(error))
+        self.assertIs(reason, error.__cause__)
 
     def test_timeLimit(self) -> None:
         """handshakeTimeout seconds after TCP, and not earlier, the connection is aborted."""
@@ -146,6 +160,17 @@ class OutcomeTests(PoolTestCase):
         connection.peer.transport = TLSTransport()
         connection.negotiator = connection.peer.connect(connection.factory.buildProtocol(None))
         connection.negotiator.handshakeCompleted()
+        self.assertTrue(connection.transport.isAborted)
+        self.assertEqual({}, self.pool._origins)
+
+    def test_connectsAfterItFailed(self) -> None:
+        """Likewise one that connects although it has failed."""
+        deferred = self.send()
+        connection = self.only()
+        connection.connecting.errback(error.ConnectError())
+        self.failureResultOf(deferred, error.ConnectError)
+        connection.peer.transport = Transport()
+        connection.negotiator = connection.peer.connect(connection.factory.buildProtocol(None))
         self.assertTrue(connection.transport.isAborted)
         self.assertEqual({}, self.pool._origins)
 

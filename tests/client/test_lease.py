@@ -148,6 +148,29 @@ class LostTests(PoolTestCase):
         self.dials[1].tcp().tls(None).peer.send(OK11)
         self.assertEqual(b"hi", self.bodyOf(deferred))
 
+    def test_idempotentOnOneOfTwo(self) -> None:
+        """A connection is reused however it was found: among several, or as it came free."""
+        self.warm11()
+        self.send().addErrback(lambda _: None)
+        found = self.send()
+        one, two = self.dials
+        two.tcp().tls(b"http/1.1")
+        waited = self.send()
+        two.peer.send(OK11)
+        self.bodyOf(found)
+        two.lose()
+        self.assertNoResult(waited)
+        # The dial that was made for it is still there.
+        three = self.dials[2].tcp().tls(b"http/1.1")
+        three.peer.send(OK11)
+        self.bodyOf(waited)
+        again = self.send()
+        three.lose()
+        self.assertNoResult(again)
+        one.peer.send(OK11)
+        one.peer.send(OK11)
+        self.bodyOf(again)
+
     def test_idempotentOnFresh(self) -> None:
         """A connection lost in its first request was no idle one: the caller is told."""
         deferred = self.send()
@@ -202,6 +225,15 @@ class CancelTests(PoolTestCase):
         self.answer(connection, path=b"/1")
         self.bodyOf(second)
         self.assertNoRequest(connection)
+
+    def test_onItsWayElsewhere(self) -> None:
+        """A request that waits for its second connection leaves that dial, and it ends."""
+        deferred = self.send()
+        self.only().h2().peer.sendGoAway(0)
+        self.assertNoResult(deferred)
+        deferred.cancel()
+        self.reasonOf(deferred, CancelledError)
+        self.assertTrue(self.dials[1].isCancelled)
 
     def test_inTheQueue(self) -> None:
         """Nothing is sent for a request that left a connection's queue; the others move up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError
@@ -18,6 +19,7 @@ from tests.client.scene import (
     Tracked,
 )
 from txhyper.errors import ConnectionUnusable, HTTP11Required, InvalidRequest
+from txhyper.protocol.connection import HTTP2ClientProtocol
 
 
 class SharedDialTests(PoolTestCase):
@@ -165,6 +167,74 @@ class StreamTests(PoolTestCase):
         self.bodyOf(first)
         self.bodyOf(second)
 
+    def test_secondIsRefusedWhileTheFirstIsBusy(self) -> None:
+        """Who waits then gets the first slot that comes free, and does not wait for all."""
+        self.pool.maxConnectionsPerHost = 2
+        first = self.send()
+        one = self.only().h2({MAX_CONCURRENT_STREAMS: 2})
+        second, third = self.send(path=b"/2"), self.send(path=b"/3")
+        self.dials[1].connecting.errback(error.ConnectionRefusedError())
+        self.answer(one)
+        one.peer.expectHeaders(3)
+        self.answer(one, path=b"/3")
+        one.answer(3)
+        for deferred in (first, second, third):
+            self.bodyOf(deferred)
+
+    def test_secondIsRefusedWhileTheFirstCloses(self) -> None:
+        """A connection that takes no more requests is none to queue on."""
+        first = self.send()
+        one = self.only().h2()
+        one.peer.sendGoAway(1)
+        second = self.send()
+        self.dials[1].connecting.errback(error.ConnectionRefusedError())
+        self.failureResultOf(second, error.ConnectionRefusedError)
+        self.assertEqual(2, len(self.dials))
+        one.answer(1)
+        self.bodyOf(first)
+
+    def test_noSlotsForNow(self) -> None:
+        """
+        Where the server allows no streams for now, a request waits, and the connection is not
+        taken for an idle one; whether or not another has been tried.
+        """
+        for maximum in (1, 2):
+            self.pool.maxConnectionsPerHost = maximum
+            connection = self.warm({MAX_CONCURRENT_STREAMS: 0})
+            dials = len(self.dials)
+            deferred = self.send()
+            for dial in self.dials[dials:]:
+                dial.connecting.errback(error.ConnectionRefusedError())
+            self.assertEqual(maximum, len(self.dials) - dials + 1)
+            self.clock.advance(self.pool.cachedConnectionTimeout + 1)
+            self.assertNoRequest(connection)
+            self.assertFalse(connection.transport.isClosing)
+            connection.peer.sendSettings({MAX_CONCURRENT_STREAMS: 1})
+            self.answer(connection)
+            self.bodyOf(deferred)
+            connection.lose()
+
+    def test_secondIsRefusedAndTheFirstLost(self) -> None:
+        """Who queued on the first after all may be sent again if it is lost: it was reused."""
+        one, first = self.full()
+        second = self.send(path=b"/2")
+        self.dials[1].connecting.errback(error.ConnectionRefusedError())
+        self.answer(one)
+        self.bodyOf(first)
+        one.peer.expectHeaders()
+        one.lose()
+        self.answer(self.dials[2].h2(), path=b"/2")
+        self.bodyOf(second)
+
+    def test_usedUp(self) -> None:
+        """A connection that has no stream ids left is not kept."""
+        deferred = self.send()
+        connection = self.only().h2()
+        with mock.patch.object(HTTP2ClientProtocol, "isUsable", lambda _: False):
+            self.answer(connection)
+        self.bodyOf(deferred)
+        self.assertTrue(connection.transport.isClosing)
+
     def test_firstCannotBeSent(self) -> None:
         """A connection whose first request could not be sent is not idle while others are open."""
         bad = self.send(headers=Headers({b"upgrade": [b"websocket"]}))
@@ -231,6 +301,34 @@ class HTTP11Tests(PoolTestCase):
         for deferred in deferreds:
             self.bodyOf(deferred)
 
+    def test_busyOnesAreNotTrimmed(self) -> None:
+        """Only idle ones count: one that is busy is neither closed for them, nor later."""
+        deferreds = self.fanOut(3)
+        one, two, three = self.dials
+        two.peer.send(OK11)
+        three.peer.send(OK11)
+        deferreds.append(self.send())
+        one.peer.send(OK11)
+        self.assertEqual([False] * 3, [c.transport.isClosing for c in self.dials])
+        two.peer.send(OK11)
+        self.assertEqual([True, False, False], [c.transport.isClosing for c in self.dials])
+        for deferred in deferreds:
+            self.bodyOf(deferred)
+
+    def test_usedAmongSeveral(self) -> None:
+        """The time of one among several idle connections ends when it is used."""
+        deferreds = self.fanOut(2)
+        one, two = self.dials
+        for deferred, connection in zip(deferreds, self.dials, strict=True):
+            connection.peer.send(OK11)
+            self.bodyOf(deferred)
+        self.clock.advance(200)
+        again = self.send()
+        self.clock.advance(40)
+        one.peer.send(OK11)
+        self.bodyOf(again)
+        self.assertEqual([False, True], [c.transport.isClosing for c in (one, two)])
+
     def test_keepNone(self) -> None:
         """maxPersistentPerHost 0 keeps none."""
         self.pool.maxPersistentPerHost = 0
@@ -282,6 +380,30 @@ class HTTP11Tests(PoolTestCase):
         two.peer.send(OK11)
         self.bodyOf(third)
         self.bodyOf(fourth)
+
+    def test_nobodyWaits(self) -> None:
+        """
+        A dial whose request was served elsewhere belongs to its origin although nothing else does,
+        and what comes of it is idle from the start.
+        """
+        one = self.warm11()
+        deferreds = self.sendSome(2)
+        for deferred in deferreds:
+            one.peer.send(OK11)
+            self.bodyOf(deferred)
+        one.lose()
+        two = self.dials[1].tcp().tls(b"http/1.1")
+        again = self.send()
+        two.peer.send(OK11)
+        self.bodyOf(again)
+        deferreds = self.sendSome(2)
+        for deferred in deferreds:
+            two.peer.send(OK11)
+            self.bodyOf(deferred)
+        three = self.dials[2].tcp().tls(b"http/1.1")
+        self.clock.advance(self.pool.cachedConnectionTimeout)
+        self.assertTrue(three.transport.isClosing)
+        self.assertEqual(3, len(self.dials))
 
     def test_failedDialsFailTheirOwn(self) -> None:
         """A dial that fails takes one waiter with it; one that leaves takes one dial."""

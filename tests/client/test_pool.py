@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError
 from twisted.web.client import Agent as StockAgent
-from twisted.web.client import HTTPConnectionPool, readBody
+from twisted.web.client import HTTPConnectionPool, ProxyAgent, readBody
 from twisted.web.http_headers import Headers
 
 from tests.client.scene import (
@@ -352,6 +352,26 @@ class StockAgentTests(PoolTestCase):
         connection.peer.send(OK11)
         response = self.successResultOf(deferred)
         self.assertEqual(b"hi", read(response).octets)
+
+    def test_paths(self) -> None:
+        """Every form of a URI becomes a path that HTTP/2 allows."""
+        uris = [b"https://a.test", b"https://a.test?q", b"https://a.test/p;r?q#f"]
+        deferreds = [self.agent.request(b"GET", uri) for uri in uris]
+        connection = self.only().h2()
+        for deferred, path in zip(deferreds, [b"/", b"/?q", b"/p;r?q"], strict=True):
+            self.answer(connection, path=path)
+            self.assertEqual(b"", self.successResultOf(readBody(self.successResultOf(deferred))))
+
+    def test_proxyAgent(self) -> None:
+        """Twisted's agent for a proxy sends it the whole URI."""
+        agent = ProxyAgent(self.network, self.clock, self.pool)
+        deferred = agent.request(b"GET", b"http://a.test/b")
+        connection = self.only().tcp(tls=False)
+        self.assertTrue(
+            connection.transport.writes[0].startswith(b"GET http://a.test/b HTTP/1.1\r\n")
+        )
+        connection.peer.send(OK11)
+        self.assertEqual(b"hi", read(self.successResultOf(deferred)).octets)
 
     def test_invalid(self) -> None:
         """A request that cannot be sent is a failed Deferred, as of any other."""

@@ -222,6 +222,18 @@ class AdviceTests(SynchronousTestCase):
         self.assertTrue(self.platform(SSL_CERT_FILE=str(path))())
         self.assertFalse(self.platform(SSL_CERT_FILE=str(path) + "x")())
         self.assertFalse(self.platform(SSL_CERT_DIR=str(path) + "x")())
+        self.assertTrue(self.platform(SSL_CERT_DIR=str(path.parent))())
+        path.write_bytes(b"")
+        self.assertFalse(self.platform(SSL_CERT_FILE=str(path))())
+
+    def test_environmentInstead(self) -> None:
+        """A directory that is named takes the place of the platform's, as a file does."""
+        has = self.platform()
+        (Path(self.directory) / "root.pem").write_bytes(AUTHORITY.pem)
+        self.assertTrue(has())
+        for name in ("SSL_CERT_DIR", "SSL_CERT_FILE"):
+            with mock.patch.dict(os.environ, {name: "missing"}):
+                self.assertFalse(has())
 
     def test_unreadable(self) -> None:
         """A directory that may not be read holds nothing for us, and does not hide the error."""

@@ -79,11 +79,11 @@ class Origin:
         if len(self.connections) == 1:
             # The usual case, without a list.
             connection = self.connections[0]
-            if self._takes(connection) and connection.reserve():
+            if connection.isUsable() and connection.reserve():
                 self._pool.busy(connection)
                 lease.use(connection, True, True)
                 return
-        usable = [connection for connection in self.connections if self._takes(connection)]
+        usable = [connection for connection in self.connections if connection.isUsable()]
         free = [connection.capacity - connection.openCount for connection in usable]
         maximum = self._pool.maxConnectionsPerHost
         choice, index = select(free, maximum, len(self._dials), self._multiplexed)
@@ -95,9 +95,6 @@ class Origin:
         self._waiting[lease] = None
         if choice is Choice.DIAL:
             self._dial()
-
-    def _takes(self, connection: IHTTPConnection) -> bool:
-        return connection.isUsable() and not (self._http11 and connection.multiplexed)
 
     def mayRetry(self, connection: IHTTPConnection | None, attempts: int) -> bool:
         """Whether a request that failed here, after so many attempts, may go elsewhere."""
@@ -129,10 +126,7 @@ class Origin:
     def leave(self, lease: Lease) -> None:
         """A waiter has been cancelled; the dials that nobody waits for any more go with it."""
         self._waiting.pop(lease, None)
-        needed = len(self._waiting)
-        if self._multiplexed and needed:
-            return
-        while len(self._dials) > needed:
+        while len(self._dials) > len(self._waiting):
             self._dials.pop().cancel()
         self._pool.tidy(self)
 
@@ -199,14 +193,14 @@ class Origin:
     def _undialled(self, dial: Dial, error: Exception) -> None:
         self._dials.remove(dial)
         for connection in self.connections:
-            if connection.multiplexed and self._takes(connection):
+            if connection.multiplexed and connection.isUsable():
                 # It is full, or they would not have waited for another. To queue is better than
                 # to fail.
                 self._pool.busy(connection)
                 self._serveAll(connection, True)
                 return
         # Whoever has a dial left still has hope.
-        hopeless = len(self._waiting) - (0 if self._multiplexed else len(self._dials))
+        hopeless = len(self._waiting) - len(self._dials)
         # Out of the queue first: who is told may send again at once, and gets a dial of its own.
         for lease in [self._waiting.popitem(last=False)[0] for _ in range(hopeless)]:
             lease.abandon(error)
@@ -229,11 +223,11 @@ class Origin:
 
     def idle(self, connection: IHTTPConnection) -> None:
         """A connection has nothing to do: give it to those who wait, keep it, or close it."""
-        while self._waiting and self._takes(connection) and connection.reserve():
+        while self._waiting and connection.isUsable() and connection.reserve():
             self._serve(connection, True, True)
         if connection.openCount:
             return
-        if not self._pool.persistent or not self._takes(connection):
+        if not self._pool.persistent or not connection.isUsable():
             connection.close()
         else:
             self._pool.idle(connection)
@@ -245,7 +239,7 @@ class Origin:
         idle = [
             connection
             for connection in self.connections
-            if not connection.multiplexed and not connection.openCount and self._takes(connection)
+            if not connection.multiplexed and not connection.openCount and connection.isUsable()
         ]
         for connection in idle[: -self._pool.maxPersistentPerHost or None]:
             connection.close()

@@ -212,6 +212,8 @@ class StockConnection:
         :return: fires with the response.
         """
         ours = Request(request.method, request.absoluteURI, request.headers, request.bodyProducer)
-        ours.path = request.uri
+        # A proxy is sent a whole URI. Twisted leaves out the slash before a query.
+        if not request.uri.startswith(b"?"):
+            ours.path = request.uri
         name = f"{ours.scheme.decode()}://{ours.authority.decode()}"
         return self._pool.send(self._key, lambda: name, lambda: self._endpoint, ours)
