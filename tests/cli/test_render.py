@@ -25,6 +25,7 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.http_headers import Headers
 
 from txhyper import errors
+from txhyper.cli import render
 from txhyper.cli.render import (
     Output,
     Streams,
@@ -315,3 +316,28 @@ class OutputTests(SynchronousTestCase):
         output = Output("name", Streams(refuse, None))
         self.assertRaises(OSError, output.write, b"x")
         output.close()
+
+    def test_unbufferedOutput(self) -> None:
+        """
+        An unbuffered output that takes a part, or nothing for now, gets all of it in the end.
+
+        ``PYTHONUNBUFFERED`` makes standard output such a one, and its ``write`` tells how much.
+        """
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        self.addCleanup(os.close, reading)
+        raw = open(writing, "wb", buffering=0)  # noqa: SIM115 - closed below
+        self.addCleanup(raw.close)
+        waited = []
+
+        def select(*descriptors: object) -> None:
+            # The pipe is full: its reader takes what there is.
+            waited.append(os.read(reading, 1 << 20))
+
+        self.patch(render.select, "select", select)
+        data = bytes(range(256)) * 2000
+        Output(None, Streams(lambda: raw, None)).write(data)
+        received = b"".join(waited)
+        received += os.read(reading, 1 << 20)
+        self.assertTrue(data == received)
+        self.assertGreater(len(waited), 0)

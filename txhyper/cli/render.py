@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -228,10 +229,18 @@ class Output:
         self._stream: BinaryIO | None = None
 
     def write(self, data: bytes) -> None:
-        """Write now; raises OSError when that fails."""
+        """Write all of it now; raises OSError when that fails."""
         if self._stream is None:
             self._stream = self._open()
-        self._stream.write(data)
+        # Unbuffered, as PYTHONUNBUFFERED makes standard output, a write may take a part, or
+        # nothing where the other side does not block.
+        rest = memoryview(data)
+        while rest:
+            written: int | None = self._stream.write(rest)
+            if written is None:
+                select.select([], [self._stream], [])
+            else:
+                rest = rest[written:]
         self._stream.flush()
 
     def finish(self) -> None:
