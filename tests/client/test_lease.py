@@ -85,6 +85,26 @@ class ReplayTests(PoolTestCase):
         self.assertEqual((NO_ERROR, b"not today"), (gone.code, gone.debug_data))
         self.assertEqual(3, len(self.dials))
 
+    def test_queueingIsNoAttempt(self) -> None:
+        """
+        However often a server goes away, those who only stood in the queue lose nothing.
+
+        This one answers a hundred requests on each connection, as nginx may, and far more wait
+        than bounds.attempts times that.
+        """
+        deferreds = self.sendSome(1000)
+        for number in range(10):
+            connection = self.dials[number].h2({MAX_CONCURRENT_STREAMS: 100})
+            for streamId in range(1, 200, 2):
+                connection.peer.expectHeaders(streamId)
+                if streamId == 199:
+                    connection.peer.sendGoAway(streamId)
+                connection.answer(streamId)
+            connection.lose()
+        for deferred in deferreds:
+            self.bodyOf(deferred)
+        self.assertEqual(10, len(self.dials))
+
     def test_refused(self) -> None:
         """REFUSED_STREAM: again on the same connection, bounds.attempts times in all."""
         deferred = self.send(b"POST")

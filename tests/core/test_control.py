@@ -169,6 +169,14 @@ class ControlTests(SynchronousTestCase):
         self.assertNotEqual(0x20, block[3] & 0xE0)
         self.assertEqual(4, len(list(Decoder().decode(block, raw=True))))
 
+    def test_smaller_table_in_between(self) -> None:
+        """A smaller size counts, even if the same frame takes it back (RFC 7541 section 4.2)."""
+        self.control.settings_received(
+            settings_frame([(wire.HEADER_TABLE_SIZE, 0), (wire.HEADER_TABLE_SIZE, 4096)])
+        )
+        # 001 and five bits of size: 0, and 31 with the rest of 4096 behind it.
+        self.assertEqual(b"\x20\x3f\xe1\x1f", self.request()[:4])
+
     def test_unknown_settings(self) -> None:
         """Unknown settings are ignored, and none of them is kept (section 6.5.2)."""
         before = len(self.control._h2.remote_settings)

@@ -160,17 +160,30 @@ class TableTests(SynchronousTestCase):
         with self.assertRaises(CompressionFailed):
             decoder.decode(b"\xbe")
 
+    def literal(self, name: bytes, value: bytes, never: bool = False) -> bytes:
+        """A literal without indexing, Huffman-coded (section 6.2.2), or never indexed (6.2.3)."""
+        block = bytearray(Encoder().encode([NeverIndexedHeaderTuple(name, value)]))
+        if not never:
+            block[0] &= 0xEF
+        return bytes(block)
+
     def test_stringsAreRememberedWithinBounds(self) -> None:
         """Strings that come again are the same object; a thousand new ones do not pile up."""
         decoder = Decoder(100_000)
-        encoder = Encoder()
-        first = encoder.encode([NeverIndexedHeaderTuple(b"a", b"some text to come again")])
+        first = self.literal(b"a", b"some text to come again")
         one = decoder.decode(first).fields[0][1]
         self.assertIs(one, decoder.decode(first).fields[0][1])
         for number in range(1000):
-            decoder.decode(encoder.encode([NeverIndexedHeaderTuple(b"a", b"text %d" % number)]))
+            decoder.decode(self.literal(b"a", b"text %d" % number))
         self.assertLessEqual(len(decoder._strings), 256)
         self.assertIsNot(one, decoder.decode(first).fields[0][1])
+
+    def test_secretsAreNotRemembered(self) -> None:
+        """What was never to be indexed, or is a cookie, is kept nowhere."""
+        decoder = Decoder(100_000)
+        decoder.decode(self.literal(b"a", b"topsecret", never=True))
+        decoder.decode(self.literal(b"set-cookie", b"topsecret"))
+        self.assertNotIn(b"topsecret", decoder._strings.values())
 
     def test_secrets(self) -> None:
         """A never-indexed field and a cookie mark their block."""

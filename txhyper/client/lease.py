@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
 from txhyper.core.retries import is_safe
-from txhyper.errors import HTTP11Required
+from txhyper.errors import ConnectionUnusable, HTTP11Required
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.failures import asRequestFailure
 
@@ -76,6 +76,10 @@ class Lease:
         connection = self._connection
         self._connection = self.token = None
         request = self.request
+        if isinstance(error, ConnectionUnusable):
+            # It only stood in a queue: with many behind a server that goes away every so often,
+            # that may happen any number of times. Those who were sent are counted, so it ends.
+            self._attempts -= 1
         if isinstance(error, HTTP11Required):
             self._origin.requireHTTP11()
         if self._origin.mayRetry(connection, self._attempts) and is_safe(

@@ -29,6 +29,7 @@ MAX_FRAME_SIZE = 16384
 
 #: Octets of one setting: its id and its value (RFC 9113 section 6.5.1).
 SETTING_LENGTH = 6
+TABLE_SIZE_ID = int(SettingCodes.HEADER_TABLE_SIZE).to_bytes(2, "big")
 #: The ids that mean something here.
 SETTINGS = frozenset(map(int, SettingCodes))
 
@@ -109,7 +110,13 @@ class Control:
         :return: whether the peer's settings changed; False for an acknowledgement.
         :raises FrameError: the frame or a value in it is not allowed.
         """
-        events = self._feed(_known(frame))
+        entries = _known(frame)
+        events = self._feed(_packed(frame, entries))
+        for entry in entries:
+            # h2 tells the encoder of the last size only. A smaller one before it counts as well
+            # (RFC 7541 section 4.2).
+            if entry[:2] == TABLE_SIZE_ID:
+                self.coder.header_table_size = int.from_bytes(entry[2:], "big")
         if not any(isinstance(event, RemoteSettingsChanged) for event in events):
             return False
         self.spoken = True
@@ -137,17 +144,25 @@ class Control:
             raise FrameError(ErrorCodes(error.error_code), str(error)) from error
 
 
-def _known(frame: bytes) -> bytes:
+def _known(frame: bytes) -> list[bytes]:
     """
-    A SETTINGS frame without the settings that are to be ignored (RFC 9113 section 6.5.2).
+    The entries of a SETTINGS frame without those that are to be ignored (RFC 9113 section 6.5.2).
 
-    h2 would keep every one of 65,536 for as long as the connection lives.
+    h2 would keep every one of 65,536 for as long as the connection lives. An entry that is cut
+    off is among them: h2 refuses it.
     """
     payload = frame[HEADER_LENGTH:]
-    if len(payload) % SETTING_LENGTH:
-        return frame  # h2 refuses it.
     entries = [
         payload[start : start + SETTING_LENGTH] for start in range(0, len(payload), SETTING_LENGTH)
     ]
-    kept = b"".join([entry for entry in entries if int.from_bytes(entry[:2], "big") in SETTINGS])
+    return [
+        entry
+        for entry in entries
+        if len(entry) < SETTING_LENGTH or int.from_bytes(entry[:2], "big") in SETTINGS
+    ]
+
+
+def _packed(frame: bytes, entries: list[bytes]) -> bytes:
+    """The frame with these entries."""
+    kept = b"".join(entries)
     return len(kept).to_bytes(3, "big") + frame[3:HEADER_LENGTH] + kept

@@ -12,7 +12,7 @@ What makes it fast:
 * marks say what :mod:`txhyper.core.header_block` has to know of a field. They are worked out when a
   field enters the table, and added up over a block, so that a block of good fields is known to be
   good when it has been read;
-* Huffman-coded strings that came before are remembered.
+* Huffman-coded strings that came before are remembered, but for secrets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpack.table import HeaderTable
 
 from txhyper.core import huffman
 from txhyper.core.header_block import HeaderBlock, mark
-from txhyper.core.headers import Field
+from txhyper.core.headers import SENSITIVE, Field
 
 __all__ = ["CompressionFailed", "Decoder", "HeaderListTooLarge"]
 
@@ -119,7 +119,7 @@ class Decoder:
                 entry = STATIC[index] if 0 < index <= STATIC_LENGTH else self._dynamic(index)
             elif octet & 0x40:
                 # Literal with incremental indexing (6.2.1).
-                entry, position = self._literal(block, position, octet & 0x3F, 0x3F)
+                entry, position = self._literal(block, position, octet & 0x3F, 0x3F, False)
                 self._insert(entry)
             elif octet & 0x20:
                 # Table size update (6.3), which stands before all fields (4.2).
@@ -132,8 +132,9 @@ class Decoder:
                 continue
             else:
                 # Literal without indexing (6.2.2), or never indexed (6.2.3).
-                secret = secret or bool(octet & 0x10)
-                entry, position = self._literal(block, position, octet & 0x0F, 0x0F)
+                never = bool(octet & 0x10)
+                secret = secret or never
+                entry, position = self._literal(block, position, octet & 0x0F, 0x0F, never)
             fields.append(entry[0])
             marks += entry[1]
             size += entry[2]
@@ -150,8 +151,14 @@ class Decoder:
             raise CompressionFailed(f"the index {index}, which is not in the table")
         return self._entries[-place]
 
-    def _literal(self, block: bytes, position: int, index: int, mask: int) -> tuple[Entry, int]:
-        """A literal whose first octet has been read: the entry, and where the next begins."""
+    def _literal(
+        self, block: bytes, position: int, index: int, mask: int, secret: bool
+    ) -> tuple[Entry, int]:
+        """
+        A literal whose first octet has been read: the entry, and where the next begins.
+
+        :param secret: whether it is marked as never to be indexed.
+        """
         position += 1
         if index:
             if index == mask:
@@ -159,12 +166,16 @@ class Decoder:
             source = STATIC[index] if index <= STATIC_LENGTH else self._dynamic(index)
             name = source[0][0]
         else:
-            name, position = self._string(block, position)
-        value, position = self._string(block, position)
+            name, position = self._string(block, position, True)
+        value, position = self._string(block, position, not secret and name not in SENSITIVE)
         return _entry(name, value), position
 
-    def _string(self, block: bytes, position: int) -> tuple[bytes, int]:
-        """A string (5.2), and where the next thing begins."""
+    def _string(self, block: bytes, position: int, remember: bool) -> tuple[bytes, int]:
+        """
+        A string (5.2), and where the next thing begins.
+
+        :param remember: whether what its code means may be kept: not if it is a secret.
+        """
         octet = block[position]
         length = octet & 0x7F
         position += 1
@@ -179,7 +190,7 @@ class Decoder:
             known = strings.get(data)
             if known is None:
                 known = huffman.decode(data)
-                if length <= LONGEST_REMEMBERED:
+                if remember and length <= LONGEST_REMEMBERED:
                     if len(strings) >= REMEMBERED_STRINGS:
                         strings.clear()
                     strings[data] = known
