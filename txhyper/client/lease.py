@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
 from txhyper.core.retries import is_safe
-from txhyper.errors import ConnectionUnusable, HTTP11Required
+from txhyper.errors import ConnectionUnusable, GoneAway, HTTP11Required
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.failures import asRequestFailure
 
@@ -76,9 +76,12 @@ class Lease:
         connection = self._connection
         self._connection = self.token = None
         request = self.request
-        if isinstance(error, ConnectionUnusable):
-            # It only stood in a queue: with many behind a server that goes away every so often,
-            # that may happen any number of times. Those who were sent are counted, so it ends.
+        if isinstance(error, ConnectionUnusable) or (
+            isinstance(error, GoneAway) and error.last_stream_id
+        ):
+            # It only stood in a queue, or the server went away after others: with many behind a
+            # server that does so after every hundred, that may happen any number of times. It
+            # ends because each such connection took at least one request that is counted.
             self._attempts -= 1
         if isinstance(error, HTTP11Required):
             self._origin.requireHTTP11()
