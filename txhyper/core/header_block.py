@@ -28,7 +28,7 @@ __all__ = ["HeaderBlock", "mark"]
 
 # A name of a peer that is neither a pseudo-header field nor in upper case, and a final or
 # informational status that HTTP/2 has.
-_plain_name = re.compile(rb"[\x21-\x39\x3b-\x40\x5b-\x7e]+").fullmatch
+_plain_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 _status = re.compile(rb"(?!101)[1-9][0-9]{2}").fullmatch
 
 # What a field says about the list it stands in. The marks of a list are added up, so each has room

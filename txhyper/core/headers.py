@@ -59,9 +59,9 @@ _target = re.compile(rb"[\x21-\x7e]+").fullmatch
 is_value = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?").fullmatch
 is_number = re.compile(rb"[0-9]{1,19}").fullmatch
 
-# The same over a whole list, each item followed by LF. Names of a peer are held to what RFC 9113
-# section 8.2.1 forbids and no more: it is lenient, and so are we.
-_peer_names = re.compile(rb"(?:[\x21-\x39\x3b-\x40\x5b-\x7e]+\n)*").fullmatch
+# The same over a whole list, each item followed by LF. Names of a peer are tokens in lower case, as
+# RFC 9113 section 8.2.1 recommends: Twisted's Headers would refuse to hold any other.
+_peer_names = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+\n)*").fullmatch
 _peer_values = re.compile(rb"(?:(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?\n)*").fullmatch
 
 
