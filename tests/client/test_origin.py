@@ -432,6 +432,20 @@ class HTTP11Tests(PoolTestCase):
         self.bodyOf(third)
 
 
+class RequiredByGoAwayTests(PoolTestCase):
+    """HTTP_1_1_REQUIRED, said of the whole connection."""
+
+    def test_required(self) -> None:
+        """The request goes on a new connection, which offers nothing else."""
+        deferred = self.send(b"POST")
+        self.only().h2().peer.sendGoAway(0, HTTP_1_1_REQUIRED)
+        two = self.dials[1]
+        self.assertEqual([b"http/1.1"], two.offers)
+        two.tcp().tls(b"http/1.1")
+        two.peer.send(OK11)
+        self.assertEqual(b"hi", self.bodyOf(deferred))
+
+
 class RequiredTests(PoolTestCase):
     """HTTP_1_1_REQUIRED (RFC 9113 section 7)."""
 

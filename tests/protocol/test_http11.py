@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -9,7 +10,13 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.client import RequestGenerationFailed, ResponseNeverReceived, readBody
+from twisted.web.client import (
+    RequestGenerationFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+    readBody,
+)
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 from zope.interface.verify import verifyObject
@@ -363,6 +370,39 @@ class FailureTests(HTTP11TestCase):
         self.lose(ConnectionLost())
         self.assertEqual(b"hell", reader.body)
         self.assertFalse(reader.isDone)
+
+    def test_cutOffWithoutALength(self) -> None:
+        """
+        A body that ends with its connection is a potential loss, as Twisted tells it, if that was
+        closed in order; if it broke, the loss is certain. Nobody may be left to be told.
+        """
+        for end, expected in (
+            (ConnectionDone(), PotentialDataLoss),
+            (ConnectionLost(), ResponseFailed),
+        ):
+            self.meet()
+            deferred = self.request()
+            self.client.dataReceived(b"HTTP/1.1 200 OK\r\n\r\nhello")
+            reader = Reader()
+            self.successResultOf(deferred).deliverBody(reader)
+            self.lose(end)
+            self.assertEqual(b"hello", reader.body)
+            reader.reasons[0].trap(expected)
+        reader.reasons[0].value.reasons[0].trap(ConnectionTerminated)
+        self.meet()
+        self.request()
+        self.client.dataReceived(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        self.lose(ConnectionLost())
+
+    def test_gone(self) -> None:
+        """A response that was thrown away needs no telling."""
+        deferred = self.request()
+        self.client.dataReceived(RESPONSE)
+        self.successResultOf(deferred)
+        del deferred
+        gc.collect()
+        self.lose(ConnectionLost())
+        self.assertFalse(self.client.isUsable())
 
     def test_afterwards(self) -> None:
         """A connection that is gone takes no request."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
 from twisted.web.client import FileBodyProducer, RequestGenerationFailed, ResponseNeverReceived
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 from zope.interface.verify import verifyObject
 
@@ -76,6 +78,22 @@ class ProducerTests(UploadTestCase):
         producer.write(b"x" * 10)
         producer.finish()
         self.assertEqual((b"x" * 10, True), self.body())
+
+    def test_lengthOfTheCallers(self) -> None:
+        """Where the producer knows no length and the caller says one, it has to be true."""
+        headers = Headers({b"content-length": [b"5"]})
+        for octets, isTrue in ((b"12345", True), (b"123456", False), (b"1234", False)):
+            producer = Producer(UNKNOWN_LENGTH)
+            deferred = self.request(b"POST", b"/", headers, producer)
+            producer.write(octets)
+            if len(octets) <= 5:
+                producer.finish()
+            if isTrue:
+                self.assertNoResult(deferred)
+                deferred.cancel()
+            self.assertIsInstance(
+                self.neverReceived(deferred), CancelledError if isTrue else LengthMismatch
+            )
 
     def test_fileBodyProducer(self) -> None:
         """Twisted's own producer of files, on a cooperator that runs on the clock."""

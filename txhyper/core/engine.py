@@ -44,7 +44,13 @@ from txhyper.core.hpack import CompressionFailed, HeaderListTooLarge
 from txhyper.core.receiving import STREAM_FRAMES, ReceivingHalf, read_increment
 from txhyper.core.sending import Trace
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
-from txhyper.errors import BoundExceeded, GoneAway, ProtocolViolation, code_name
+from txhyper.errors import (
+    BoundExceeded,
+    GoneAway,
+    HTTP11Required,
+    ProtocolViolation,
+    code_name,
+)
 
 __all__ = ["Engine"]
 
@@ -233,13 +239,18 @@ class Engine(ReceivingHalf):
                 self._more.append((FAILED, stream, self._gone_away(stream.id), 0))
         return GONE, None, None, 0
 
-    def _gone_away(self, stream_id: int) -> GoneAway:
+    def _gone_away(self, stream_id: int) -> GoneAway | HTTP11Required:
         assert self.last_stream_id is not None
         code, debug_data = self.goaway
         said = f", saying {debug_data[:100]!r}" if debug_data else ""
-        return GoneAway(
+        text = (
             f"{self.origin}: stream {stream_id} is above the last one, {self.last_stream_id}, that "
-            f"the server's GOAWAY promises to finish ({code_name(code)}){said}",
+            f"the server's GOAWAY promises to finish ({code_name(code)}){said}"
+        )
+        if code == ErrorCodes.HTTP_1_1_REQUIRED:
+            return HTTP11Required(text)
+        return GoneAway(
+            text,
             code,
             self.last_stream_id,
             debug_data,

@@ -102,7 +102,9 @@ class Exchange:
         self.stream = self._connection.open(self, authority, fields, body is None)
         if body is not None:
             request.bodyStarted = True
-            self._upload = Upload(self, body)
+            # The producer's own length, or what the caller said where it knows none.
+            announced = [int(value) for name, value in fields if name == b"content-length"]
+            self._upload = Upload(self, body, announced[0] if announced else None)
             self._upload.start()
 
     def write(self, data: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import ref
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -19,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import HTTP11ClientProtocol, TransportProxyProducer
 from twisted.web._newclient import Request as WireRequest
 from twisted.web.client import URI, ResponseFailed
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
@@ -48,6 +50,10 @@ class _BodyTransport(TransportProxyProducer):
         """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
         if self._proxy._producer is not None:
             self._abort()
+
+
+def _nothing() -> None:
+    """There has been no response yet."""
 
 
 @implementer(IHTTPConnection)
@@ -84,6 +90,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         # Whoever waits for a response, until it is told, and what Twisted gave us for it.
         self._claim: IClaim | None = None
         self._sent: Deferred[Any] | None = None
+        # The latest response, while somebody else holds it.
+        self._response: Callable[[], Any] = _nothing
 
     def makeConnection(self, transport: ITransport) -> None:
         """Pass the transport on."""
@@ -102,10 +110,29 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Pass the end on, and tell those who wait for it."""
         self._closing = True
+        if not reason.check(ConnectionDone):
+            self._cutOff(reason)
         try:
             self._protocol.connectionLost(reason)
         finally:
             self._tellClosed()
+
+    def _cutOff(self, reason: Failure) -> None:
+        """
+        A body without a length may end with its connection, but not by accident. Twisted tells of
+        both alike, as a potential loss; here it is certain.
+        """
+        response = self._response()
+        if response is None:
+            return
+        finished = response._bodyDataFinished
+
+        def failed(end: Failure | None = None) -> None:
+            if end is not None and end.check(PotentialDataLoss):
+                end = Failure(ResponseFailed([Failure(self._translate(reason.value))], response))
+            finished(end)
+
+        response._bodyDataFinished = failed
 
     def isUsable(self) -> bool:
         """Whether the connection may take a request, now or later."""
@@ -195,6 +222,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
     def _responded(self, response: Any, claim: IClaim) -> None:
         if self._isTold(claim):
             response.streamId = None
+            self._response = ref(response)
             response._transport = _BodyTransport(response._transport, self.abort)
             claim.responded(response)
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed
-from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
+from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from txhyper.errors import LengthMismatch
@@ -32,11 +32,11 @@ class Upload:
 
     __slots__ = ("_exchange", "_producer", "_remaining", "_running")
 
-    def __init__(self, exchange: Exchange, producer: IBodyProducer) -> None:
+    def __init__(self, exchange: Exchange, producer: IBodyProducer, length: int | None) -> None:
+        """:param length: the octets that content-length announces; None if it does not."""
         self._exchange = exchange
         self._producer = producer
-        length = producer.length
-        self._remaining: int | None = None if length == UNKNOWN_LENGTH else length
+        self._remaining = length
         self._running = False
 
     def start(self) -> None:
