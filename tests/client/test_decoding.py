@@ -15,7 +15,13 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from tests.client.network import Connection, Network, Reader, read
 from txhyper import Agent, Bounds, contentDecoders
 from txhyper.core.decoders import PIECE
-from txhyper.errors import BodyTooLarge, DecodingFailed, StreamAborted
+from txhyper.errors import (
+    BodyError,
+    BodyTooLarge,
+    BoundExceeded,
+    DecodingFailed,
+    StreamAborted,
+)
 
 CANCEL = 8
 
@@ -28,6 +34,16 @@ class PausingReader(Reader):
         super().dataReceived(data)
         assert self.transport is not None
         self.transport.pauseProducing()  # type: ignore[attr-defined]
+
+
+class PauseAndStopReader(PausingReader):
+    """Pauses after its first piece, and stops in its second."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep, and pause or stop."""
+        super().dataReceived(data)
+        if len(self.octets) > PIECE:
+            self.transport.loseConnection()  # type: ignore[union-attr]
 
 
 class StoppingReader(Reader):
@@ -147,6 +163,21 @@ class BodyTests(DecodingCase):
         self.assertEqual(b"", reader.octets)
 
 
+class ChainTests(DecodingCase):
+    """Codings one in the other."""
+
+    bounds = Bounds(content_codings=2)
+
+    def test_tooMany(self) -> None:
+        """More than the bound allows fail the request, and the stream is given up."""
+        deferred: Deferred[IResponse] = self.agent.request(b"GET", b"https://example.com/")
+        connection = self.network.connections[-1].h2()
+        fields = [(b":status", b"200"), (b"content-encoding", b"gzip, gzip, gzip")]
+        connection.peer.sendHeaders(1, fields)
+        failure = self.failureResultOf(deferred, BoundExceeded)
+        self.assertEqual("content_codings", failure.value.bound)
+
+
 class BoundTests(DecodingCase):
     """Bodies that are too much."""
 
@@ -209,6 +240,28 @@ class PaceTests(DecodingCase):
             reader.transport.resumeProducing()  # type: ignore[union-attr]
         reader.reason.trap(ResponseDone)
         self.assertTrue(body == reader.octets)
+
+    def test_stopsAfterTheEnd(self) -> None:
+        """
+        Over HTTP/1.1 a body may have ended while its reader pauses; one that stops then is told,
+        once, that it has not had all of it: from outside as from within its own call.
+        """
+        for reader in (PausingReader(), PauseAndStopReader()):
+            self.setUp()
+            deferred: Deferred[IResponse] = self.agent.request(b"GET", b"http://example.com/")
+            peer = self.network.connections[-1].tcp(tls=False).peer
+            octets = gzip.compress(bytes(3 * PIECE))
+            head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+            peer.send(head % len(octets) + octets)
+            self.successResultOf(deferred).deliverBody(reader)
+            self.assertIsNone(reader.reason)
+            transport: Any = reader.transport
+            if isinstance(reader, PauseAndStopReader):
+                transport.resumeProducing()
+            else:
+                transport.abortConnection()
+            self.reasonOf(reader, BodyError)
+            transport.abortConnection()
 
     def test_raises(self) -> None:
         """A reader that raises gets nothing more but its end."""

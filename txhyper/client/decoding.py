@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
 from txhyper.core.decoders import Coding, Decoding, codings
-from txhyper.errors import BodyError
+from txhyper.errors import BodyError, BoundExceeded
 
 __all__ = ["DecodedResponse", "contentDecoders"]
 
@@ -55,7 +55,16 @@ class DecodedResponse(proxyForInterface(IResponse)):  # type: ignore[misc]  # ma
     """A response whose body is decoded; everything else is the response's own."""
 
     def __init__(self, response: IResponse, make: Callable[[], Coding], bounds: Bounds) -> None:
+        """:raises BoundExceeded: the body has too many codings."""
         super().__init__(response)
+        # How many codings are undone, one in the other, this one included.
+        self._depth: int = getattr(response, "_depth", 0) + 1
+        if self._depth > bounds.content_codings:
+            raise BoundExceeded(
+                f"the body has more than {bounds.content_codings} codings, one in the other "
+                "(bound content_codings)",
+                "content_codings",
+            )
         self._make = make
         self._bounds = bounds
         # Nobody knows it before the end.
@@ -174,7 +183,14 @@ class DecodingReader(Protocol):
         """Give the body up; the reader is told of the end by the body's transport."""
         self._isPaused = False
         self._drop()
-        self._transport().loseConnection()
+        if self._reason is None:
+            self._transport().loseConnection()
+        else:
+            # The body's transport has told the end already, and will not tell it again. From
+            # within a delivery, it is told when that is over.
+            error = BodyError("the reader gave the body up before it had all of it")
+            self._reason = Failure(ResponseFailed([Failure(error)], self._response))
+            self._deliver()
 
     def loseConnection(self) -> None:
         """Give the body up."""

@@ -265,7 +265,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         if not self._admission.in_use:
             if self._closing or self._engine.last_stream_id is not None:
                 self._farewell()
-            elif self.onIdle is not None:
+            elif self.onIdle is not None and not self._admission.waiting:
                 self.onIdle(self)
 
     def _dismiss(self) -> None:
