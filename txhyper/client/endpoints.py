@@ -26,8 +26,6 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
-from txhyper.errors import InvalidRequest
-
 __all__ = ["StandardEndpointFactory"]
 
 
@@ -57,7 +55,6 @@ class StandardEndpointFactory:
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """
         :raises SchemeNotSupported: it is neither ``http`` nor ``https``.
-        :raises InvalidRequest: no certificate could be for the host's name.
         """
         if uri.scheme not in (b"http", b"https"):
             raise SchemeNotSupported(f"Unsupported scheme: {uri.scheme!r}")
@@ -65,13 +62,7 @@ class StandardEndpointFactory:
         endpoint = HostnameEndpoint(self._reactor, host.decode("ascii"), uri.port, **self._options)
         if uri.scheme == b"http":
             return endpoint
-        try:
-            # No certificate is for a zone of this machine's.
-            creator = self._policy.creatorForNetloc(host.partition(b"%")[0], uri.port)
-        except UnicodeError as error:
-            raise InvalidRequest(
-                f"the host {uri.host!r} is no name that a certificate could be for: {error}"
-            ) from error
+        creator = self._policy.creatorForNetloc(host, uri.port)
         return DirectTLSEndpoint(self._reactor, creator, endpoint)
 
 
