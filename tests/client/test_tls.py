@@ -10,13 +10,19 @@ from typing import Any
 from unittest import mock
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.protocol import Protocol
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IProtocolNegotiationFactory,
+)
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test.iosim import FakeTransport, connect
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from txhyper import Agent, NegotiationFailed
 from txhyper.client import tls
@@ -42,10 +48,16 @@ class Server(Protocol):
 class TLSNetwork:
     """An endpoint factory whose one connection is TLS in memory."""
 
-    def __init__(self, clock: Clock, policy: IPolicyForHTTPS, certificate: HostCertificate) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        policy: IPolicyForHTTPS,
+        certificate: HostCertificate,
+        protocols: tuple[bytes, ...] = (b"h2",),
+    ) -> None:
         self.clock = clock
         self.policy = policy
-        self.options = certificate.serverOptions((b"h2",))
+        self.options = certificate.serverOptions(protocols)
         self.server = Server()
         self.pump: Any = None
         self.serverTLS: Any = None
@@ -118,10 +130,28 @@ class HandshakeTests(SynchronousTestCase):
         self.assertEqual(b"localhost", network.serverTLS.getHandle().get_servername())
         self.assertBelieved(policy, AUTHORITY.issue("127.0.0.1"), b"127.0.0.1")
 
-    def test_wrongHost(self) -> None:
-        """A certificate for another name."""
+    def test_wildcard(self) -> None:
+        """A certificate for every name of one level is for those, and for no other level."""
         policy = policyTrusting(AUTHORITY.pem)
-        self.assertRefused(policy, AUTHORITY.issue("example.com"))
+        certificate = AUTHORITY.issue("*.example.com")
+        self.assertBelieved(policy, certificate, b"a.example.com")
+        for host in (b"example.com", b"a.b.example.com"):
+            self.assertRefused(policy, certificate, host)
+
+    def test_wrongHost(self) -> None:
+        """A certificate for another name, or for another address."""
+        policy = policyTrusting(AUTHORITY.pem)
+        for names, host in [
+            ("example.com", b"localhost"),
+            ("localhost.example.com", b"localhost"),
+            ("127.0.0.2", b"127.0.0.1"),
+            ("localhost", b"127.0.0.1"),
+            ("127.0.0.1", b"localhost"),
+            ("::2", b"[::1]"),
+        ]:
+            self.assertRefused(policy, AUTHORITY.issue(names), host)
+        # A kept context remembers nothing of the servers that were refused.
+        self.assertBelieved(policy, AUTHORITY.issue("localhost"))
 
     def test_expired(self) -> None:
         """A certificate whose time is over."""
@@ -131,9 +161,36 @@ class HandshakeTests(SynchronousTestCase):
             "verify failed", self.assertRefused(policyTrusting(AUTHORITY.pem), certificate)
         )
 
+    def test_notYet(self) -> None:
+        """A certificate whose time has not come."""
+        future = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)
+        certificate = AUTHORITY.issue("localhost", notBefore=future)
+        self.assertRefused(policyTrusting(AUTHORITY.pem), certificate)
+
     def test_selfSigned(self) -> None:
         """A certificate that nobody else has signed."""
-        self.assertRefused(policyTrusting(AUTHORITY.pem), selfSigned("localhost"))
+        for policy in (policyTrusting(AUTHORITY.pem), defaultPolicy()):
+            self.assertRefused(policy, selfSigned("localhost"))
+
+    def test_platform(self) -> None:
+        """
+        The default policy trusts what the platform trusts. A policy with authorities of its own
+        trusts these instead: what the platform trusts is refused.
+        """
+        path = self.mktemp()
+        Path(path).write_bytes(AUTHORITY.pem)
+        certificate = AUTHORITY.issue("localhost")
+        with mock.patch.dict(os.environ, {"SSL_CERT_FILE": path, "SSL_CERT_DIR": "missing"}):
+            self.assertBelieved(defaultPolicy(), certificate)
+            self.assertRefused(defaultPolicy(), AUTHORITY.issue("example.com"))
+            self.assertRefused(policyTrusting(CertificateAuthority().pem), certificate)
+
+    def test_advice(self) -> None:
+        """Where nothing is trusted at all, the refused request's error says what to do."""
+        certificate = AUTHORITY.issue("localhost")
+        nowhere = {"SSL_CERT_FILE": "missing", "SSL_CERT_DIR": "missing"}
+        with mock.patch.dict(os.environ, nowhere):
+            self.assertIn("ca-certificates", self.assertRefused(defaultPolicy(), certificate))
 
     def test_otherAuthority(self) -> None:
         """A certificate of an authority that is not trusted, by us or by the platform."""
@@ -149,17 +206,67 @@ class HandshakeTests(SynchronousTestCase):
             self.assertBelieved(policy, authority.issue("localhost"))
 
     def test_unverified(self) -> None:
-        """Whoever answers is believed, by name or by address, and HTTP/2 is still offered."""
+        """
+        Whoever answers is believed, by name or by address, and HTTP/2 is still offered. A name is
+        sent to the server, an address is not: it is no name (RFC 6066 section 3).
+        """
         certificate = selfSigned("example.com")
         network = self.assertBelieved(unverifiedPolicy(), certificate)
         self.assertEqual(b"localhost", network.serverTLS.getHandle().get_servername())
-        for host in (b"127.0.0.1", b"[::1]"):
+        for host in (b"127.0.0.1", b"[::1]", b"[fe80::1%25eth0]"):
             network = self.assertBelieved(unverifiedPolicy(), certificate, host)
             self.assertIsNone(network.serverTLS.getHandle().get_servername())
 
 
+@implementer(IProtocolNegotiationFactory)
+class Offering(Factory):
+    """A client that offers some protocols by ALPN, and says nothing."""
+
+    protocol = Protocol
+
+    def __init__(self, offers: list[bytes]) -> None:
+        self._offers = offers
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """As given."""
+        return self._offers
+
+
+class OfferTests(SynchronousTestCase):
+    """What is offered on a connection, although its context is kept."""
+
+    def test_eachItsOwn(self) -> None:
+        """
+        Each connection offers what it is told to, whatever those before it offered: a server that
+        has asked for HTTP/1.1 is not offered HTTP/2 again, and others still are.
+        """
+        certificate = AUTHORITY.issue("localhost")
+        for policy in (policyTrusting(AUTHORITY.pem), unverifiedPolicy()):
+            for offers, chosen in [
+                ([b"h2", b"http/1.1"], b"h2"),
+                ([b"http/1.1"], b"http/1.1"),
+                ([b"h2", b"http/1.1"], b"h2"),
+            ]:
+                network = TLSNetwork(Clock(), policy, certificate, (b"h2", b"http/1.1"))
+                endpoint = network.endpointForURI(mock.Mock(host=b"localhost", port=443))
+                connecting = endpoint.connect(Offering(offers))  # type: ignore[arg-type]
+                network.pump.flush()
+                client: Any = self.successResultOf(connecting)
+                self.assertEqual(chosen, client.transport.negotiatedProtocol)
+
+
 class PolicyTests(SynchronousTestCase):
     """The policies themselves."""
+
+    def test_contextsAreBounded(self) -> None:
+        """A crawler that sees a million hosts does not keep a context for each."""
+        self.patch(tls, "CACHED_HOSTS", 2)
+        for make in (defaultPolicy, lambda: policyTrusting(AUTHORITY.pem), unverifiedPolicy):
+            policy = make()
+            first = policy.creatorForNetloc(b"1.example.com", 443)
+            for host in (b"2.example.com", b"3.example.com"):
+                policy.creatorForNetloc(host, 443)
+            self.assertIsNot(first, policy.creatorForNetloc(b"1.example.com", 443))
 
     def test_contextsAreKept(self) -> None:
         """A host's context is made once."""
@@ -169,12 +276,47 @@ class PolicyTests(SynchronousTestCase):
             self.assertIs(first, policy.creatorForNetloc(b"example.com", 443))
             self.assertIsNot(first, policy.creatorForNetloc(b"example.org", 443))
 
+    def test_interface(self) -> None:
+        """Each is a policy as Twisted knows it, so that Twisted's own Agent takes it."""
+        for policy in (defaultPolicy(), policyTrusting(AUTHORITY.pem), unverifiedPolicy()):
+            self.assertTrue(verifyObject(IPolicyForHTTPS, policy))
+            creator = policy.creatorForNetloc(b"example.com", 443)
+            self.assertTrue(verifyObject(IOpenSSLClientConnectionCreator, creator))
+
+    def test_formsOfPEM(self) -> None:
+        """A file may have lines of DOS, a key beside the certificate, or a certificate twice."""
+        key = selfSigned("example.com").privateKeyPem
+        for pem in (
+            AUTHORITY.pem.replace(b"\n", b"\r\n"),
+            AUTHORITY.pem.rstrip(),
+            key + AUTHORITY.pem,
+            AUTHORITY.pem + key,
+            AUTHORITY.pem * 2,
+        ):
+            policyTrusting(pem).creatorForNetloc(b"example.com", 443)
+
     def test_nothingToTrust(self) -> None:
-        """PEM text without a certificate, or with a broken one, is the caller's mistake."""
-        broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-        for pem in (b"", b"nonsense", broken):
-            with self.assertRaises(InvalidRequest):
+        """PEM text without a certificate is the caller's mistake."""
+        for pem in (b"", b"nonsense", selfSigned("example.com").privateKeyPem):
+            with self.assertRaises(InvalidRequest) as caught:
                 policyTrusting(pem)
+            self.assertIn("no certificate", str(caught.exception))
+
+    def test_garbage(self) -> None:
+        """One certificate that cannot be read is the caller's mistake, whatever else is there."""
+        begin, end = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----\n"
+        for garbage in (
+            begin,
+            begin + b"\nAAAA\n" + end,
+            begin + b"\n\xff\xfe\n" + end,
+            begin + b"\n" + end,
+            AUTHORITY.pem[:-30],
+            AUTHORITY.pem[:60] + b"\n" + end,
+        ):
+            for pem in (garbage, garbage + AUTHORITY.pem, AUTHORITY.pem + garbage):
+                with self.assertRaises(InvalidRequest) as caught:
+                    policyTrusting(pem)
+                self.assertIn("cannot be read", str(caught.exception))
 
 
 class AdviceTests(SynchronousTestCase):

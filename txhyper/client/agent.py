@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI
@@ -55,11 +56,19 @@ class Target:
         if scheme not in DEFAULT_PORTS:
             raise SchemeNotSupported(f"Unsupported scheme: {scheme!r}")
         port = DEFAULT_PORTS[scheme] if given is None else given
+        address, _, zone = host.strip(b"[]").partition(b"%25")
+        if host.startswith(b"["):
+            if not isIPv6Address(address.decode("ascii")):
+                raise InvalidRequest(f"the URI {uri!r} has no IPv6 address in its brackets")
+            # The zone says which way to dial. It is nobody else's business (RFC 6874 section 4).
+            name, host = b"[%b]" % address, address + (b"%" + zone if zone else b"")
+        else:
+            name = host
         self.scheme = scheme
-        self.authority = host if port == DEFAULT_PORTS[scheme] else b"%b:%d" % (host, port)
+        self.authority = name if port == DEFAULT_PORTS[scheme] else b"%b:%d" % (name, port)
         self.key = (scheme, host, port, sharing)
         self._uri = uri
-        self._host = host.strip(b"[]")
+        self._host = host
         self._port = port
         self._factory = factory
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import (
@@ -25,6 +26,8 @@ from twisted.web.client import URI
 from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
+
+from txhyper.errors import InvalidRequest
 
 __all__ = ["StandardEndpointFactory"]
 
@@ -55,14 +58,24 @@ class StandardEndpointFactory:
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """
         :raises SchemeNotSupported: it is neither ``http`` nor ``https``.
+        :raises InvalidRequest: no certificate could be for the host's name.
         """
         if uri.scheme not in (b"http", b"https"):
             raise SchemeNotSupported(f"Unsupported scheme: {uri.scheme!r}")
         host = uri.host.strip(b"[]")
-        endpoint = HostnameEndpoint(self._reactor, host.decode("ascii"), uri.port, **self._options)
+        name = host.decode("ascii")
+        endpoint = HostnameEndpoint(self._reactor, name, uri.port, **self._options)
         if uri.scheme == b"http":
             return endpoint
-        creator = self._policy.creatorForNetloc(host, uri.port)
+        if isIPv6Address(name):
+            # No certificate is for a zone of this machine's.
+            host = host.partition(b"%")[0]
+        try:
+            creator = self._policy.creatorForNetloc(host, uri.port)
+        except UnicodeError as error:
+            raise InvalidRequest(
+                f"the host {host!r} is no name that a certificate could be for: {error}"
+            ) from error
         return DirectTLSEndpoint(self._reactor, creator, endpoint)
 
 
