@@ -68,6 +68,13 @@ class CodingTests(SynchronousTestCase):
         body = head + bytes(zeros)
         self.assertTrue(body == undone(undo(), do(body), sizes))
 
+    def test_wholePieces(self) -> None:
+        """A body that is a number of whole pieces ends with the last of them."""
+        for name, (do, undo) in CODINGS.items():
+            for pieces in (1, 2, 3, 4):
+                body = bytes(pieces * PIECE)
+                self.assertTrue(body == undone(undo(), do(body), []), f"{name} {pieces}")
+
     def test_nothing(self) -> None:
         """A body without an octet has no coding that could be cut off."""
         for _, undo in CODINGS.values():

@@ -131,7 +131,8 @@ class Brotli:
             data = b""
             if piece:
                 yield bytes(piece)
-            if self._decompressor.can_accept_more_data() or self._decompressor.is_finished():
+            # That it takes more does not say that it has given all: only nothing says so.
+            if not piece or self._decompressor.is_finished():
                 return
 
     def finish(self) -> None:
