@@ -212,6 +212,7 @@ class RememberedTests(AgentTestCase):
             (b"https://a.test", b"a.test", b"/"),
             (b"https://a.tes/t", b"a.tes", b"/t"),
             (b"https://a.test:99/t", b"a.test:99", b"/t"),
+            (b"http://a/t/u", b"a", b"/t/u"),
             (b"https://a.test?q", b"a.test", b"/?q"),
             (b"https://a.test?q/r", b"a.test", b"/?q/r"),
             (b"https://a.test#f", b"a.test", b"/"),
@@ -482,12 +483,12 @@ class SharingTests(SynchronousTestCase):
         """The same policy, or none, and the same options: one connection for all."""
         policy = defaultPolicy()
         for options in (
-            (),
-            (policy,),
-            (policy, 5),
-            (policy, 5, ("192.0.2.1", 0)),
+            {},
+            {"contextFactory": policy},
+            {"contextFactory": policy, "connectTimeout": 5},
+            {"contextFactory": policy, "connectTimeout": 5, "bindAddress": ("192.0.2.1", 0)},
         ):
-            agents = [Agent(self.reactor, *options, pool=self.pool) for _ in range(3)]  # type: ignore[arg-type]
+            agents = [Agent(self.reactor, pool=self.pool, **options) for _ in range(3)]
             self.assertEqual(1, self.dials(*agents), options)
 
     def test_unlike(self) -> None:

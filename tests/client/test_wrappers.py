@@ -204,7 +204,9 @@ class TreqTests(WrapperTestCase):
 
     def test_get(self) -> None:
         """Parameters, headers, decoding and JSON."""
-        deferred = self.treq.get("https://a.test/b", params={"c": "d e"}, headers={"X": "y"})
+        deferred = self.treq.get(
+            "https://a.test/b", params={"c": "d e"}, headers=Headers({"X": ["y"]})
+        )
         body = gzip.compress(b'{"f": 1}')
         seen = self.answer(
             (b"content-type", b"application/json"), (b"content-encoding", b"gzip"), body=body
@@ -302,7 +304,7 @@ class StockAgentTests(SynchronousTestCase):
     def test_itsOwnEndpoints(self) -> None:
         """With Twisted's endpoints and policy, too, a request is dialled where the URI says."""
         reactor = MemoryReactorClock()
-        agent = web.Agent(reactor, pool=ConnectionPool(reactor))  # type: ignore[arg-type]
+        agent = web.Agent(reactor, pool=ConnectionPool(reactor))
         agent.request(b"GET", b"https://127.0.0.1:8443/")
         self.assertEqual([("127.0.0.1", 8443)], [each[:2] for each in reactor.tcpClients])
 

@@ -62,7 +62,7 @@ class StandardEndpointFactory:
         """
         if uri.scheme not in (b"http", b"https"):
             raise SchemeNotSupported(f"Unsupported scheme: {uri.scheme!r}")
-        host = uri.host.strip(b"[]")
+        host = uri.host
         name = host.decode("ascii")
         endpoint = HostnameEndpoint(self._reactor, name, uri.port, **self._options)
         if uri.scheme == b"http":
