@@ -46,13 +46,20 @@ class Target:
 
     __slots__ = ("_factory", "_host", "_port", "_uri", "authority", "key", "scheme")
 
-    def __init__(self, uri: bytes, factory: IAgentEndpointFactory, sharing: object) -> None:
+    def __init__(
+        self,
+        uri: bytes,
+        parts: tuple[bytes, bytes, int | None, bytes],
+        factory: IAgentEndpointFactory,
+        sharing: object,
+    ) -> None:
         """
+        :param parts: what :func:`~txhyper.protocol.request.splitURI` makes of the URI.
         :param sharing: what two agents must have in common to use the same connections.
-        :raises InvalidRequest: the URI is not valid.
-        :raises SchemeNotSupported: it is neither ``http`` nor ``https``.
+        :raises InvalidRequest: what the host has in its brackets is no IPv6 address.
+        :raises SchemeNotSupported: the scheme is neither ``http`` nor ``https``.
         """
-        scheme, host, given, _ = splitURI(uri)
+        scheme, host, given, _ = parts
         if scheme not in DEFAULT_PORTS:
             raise SchemeNotSupported(f"Unsupported scheme: {scheme!r}")
         port = DEFAULT_PORTS[scheme] if given is None else given
@@ -189,14 +196,14 @@ class Agent:
 
     def _parse(self, uri: bytes, prefix: bytes) -> tuple[Target, bytes]:
         """Take a URI apart that is new, or has a fragment."""
-        path = splitURI(uri)[3]
-        target = Target(uri, self._factory, self._sharing)
+        parts = splitURI(uri)
+        target = Target(uri, parts, self._factory, self._sharing)
         # Without a path, a query or a fragment may hide in the prefix.
         if not (b"?" in prefix or b"#" in prefix):
             if len(self._targets) >= REMEMBERED:
                 self._targets.clear()
             self._targets[prefix] = target
-        return target, path
+        return target, parts[3]
 
     def close(self) -> Deferred[None]:
         """
