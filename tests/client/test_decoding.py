@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from random import Random
 from typing import Any
 
 import brotli
@@ -176,6 +177,37 @@ class ChainTests(DecodingCase):
         connection.peer.sendHeaders(1, fields)
         failure = self.failureResultOf(deferred, BoundExceeded)
         self.assertEqual("content_codings", failure.value.bound)
+
+
+class ChainBoundTests(DecodingCase):
+    """Codings one in the other, which grow together."""
+
+    bounds = Bounds(decoded_ratio=1100)
+
+    def test_ratio(self) -> None:
+        """Neither coding passes the bound, and the body does."""
+        connection, response = self.respond(b"gzip, gzip")
+        reader = read(response)
+        connection.peer.sendData(1, gzip.compress(gzip.compress(bytes(20 * 1024 * 1024))))
+        self.assertIn("decoded_ratio", str(self.reasonOf(reader, BodyTooLarge)))
+        self.assertEqual(CANCEL, connection.peer.expectReset(1))
+
+    def test_boundsOfTwo(self) -> None:
+        """Under an agent around an agent, each keeps to its own bounds."""
+        inner = contentDecoders(Bounds(decoded_body_size=10_000))
+        self.agent = ContentDecoderAgent(
+            ContentDecoderAgent(
+                Agent.usingEndpointFactory(self.clock, self.network),
+                [(name, decoder) for name, decoder in inner if name == b"gzip"],
+            ),
+            contentDecoders(self.bounds),
+        )
+        connection, response = self.respond(b"br, gzip")
+        reader = read(response)
+        # Noise, which brotli does not make any smaller.
+        octets = brotli.compress(Random(0).randbytes(12_000))
+        connection.peer.sendData(1, gzip.compress(octets))
+        self.assertIn("decoded_body_size", str(self.reasonOf(reader, BodyTooLarge)))
 
 
 class BoundTests(DecodingCase):

@@ -168,6 +168,21 @@ class ChainTests(SynchronousTestCase):
             for _ in decoding.feed(brotli.compress(inner)):
                 pass
 
+    def test_ratioOfTheWhole(self) -> None:
+        """It is the body that may grow so much, not each of its codings."""
+        decoding = Decoding([Gzip(), Gzip()], Bounds(decoded_ratio=1100))
+        with self.assertRaises(BodyTooLarge) as caught:
+            for _ in decoding.feed(gzip.compress(gzip.compress(bytes(20 * 1024 * 1024)))):
+                pass
+        self.assertIn("decoded_ratio", str(caught.exception))
+
+    def test_sizeInBetween(self) -> None:
+        """What a coding opens to counts, even if the next one makes nothing of it."""
+        nothing = gzip.compress(b"") * 100
+        decoding = Decoding([Gzip(), Gzip()], Bounds(decoded_body_size=1000))
+        with self.assertRaises(BodyTooLarge):
+            list(decoding.feed(gzip.compress(nothing)))
+
 
 class AvailableTests(SynchronousTestCase):
     """What can be decoded depends on what is installed."""

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from twisted.internet.interfaces import IProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
@@ -57,23 +56,26 @@ class DecodedResponse(proxyForInterface(IResponse)):  # type: ignore[misc]  # ma
     def __init__(self, response: IResponse, make: Callable[[], Coding], bounds: Bounds) -> None:
         """:raises BoundExceeded: the body has too many codings."""
         super().__init__(response)
-        # How many codings are undone, one in the other, this one included.
-        self._depth: int = getattr(response, "_depth", 0) + 1
-        if self._depth > bounds.content_codings:
+        self._chain = [make]
+        self._source = response
+        self._bounds = bounds
+        # A coding in a coding: both are undone together, so that the bounds see the whole.
+        if isinstance(response, DecodedResponse) and response._bounds == bounds:
+            self._chain = [*response._chain, make]
+            self._source = response._source
+        if len(self._chain) > bounds.content_codings:
             raise BoundExceeded(
                 f"the body has more than {bounds.content_codings} codings, one in the other "
                 "(bound content_codings)",
                 "content_codings",
             )
-        self._make = make
-        self._bounds = bounds
         # Nobody knows it before the end.
         self.length = UNKNOWN_LENGTH
 
     def deliverBody(self, protocol: IProtocol) -> None:
         """Decode the body on its way to the reader."""
-        decoding = Decoding([self._make()], self._bounds)
-        self.original.deliverBody(DecodingReader(protocol, decoding, self.original))
+        decoding = Decoding([make() for make in self._chain], self._bounds)
+        self._source.deliverBody(DecodingReader(protocol, decoding, self._source))
 
 
 @implementer(IPushProducer)
@@ -84,8 +86,6 @@ class DecodingReader(Protocol):
     It is the reader's transport. A reader that pauses stops the decoding where it is, in the
     middle of a few octets that may mean a million.
     """
-
-    _log = Logger()
 
     def __init__(self, reader: IProtocol, decoding: Decoding, response: IResponse) -> None:
         self._reader = reader

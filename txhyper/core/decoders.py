@@ -209,12 +209,7 @@ def codings() -> dict[bytes, Callable[[], Coding]]:
 
 
 class Decoding:
-    """
-    A body with one coding or a chain of them, within limits.
-
-    :ivar received: octets that went in.
-    :ivar decoded: octets that came out.
-    """
+    """A body with one coding or a chain of them, within limits."""
 
     def __init__(self, chain: Sequence[Coding], bounds: Bounds) -> None:
         """
@@ -223,37 +218,47 @@ class Decoding:
         """
         self._chain = list(chain)
         self._bounds = bounds
-        self.received = 0
-        self.decoded = 0
+        # How many went into each coding, and, last, how many came out of all.
+        self._octets = [0] * (len(chain) + 1)
+
+    @property
+    def received(self) -> int:
+        """Octets that went in."""
+        return self._octets[0]
+
+    @property
+    def decoded(self) -> int:
+        """Octets that came out."""
+        return self._octets[-1]
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """
         Pieces of what the octets decode to, made one at a time.
 
         :raises DecodingFailed: a coding is broken.
-        :raises BodyTooLarge: a bound is passed: ``decoded_body_size`` or ``decoded_ratio``.
+        :raises BodyTooLarge: a bound is passed: ``decoded_body_size`` or ``decoded_ratio``, after
+            the whole chain or within it.
         """
-        self.received += len(data)
-        for piece in self._through(data, 0):
-            self.decoded += len(piece)
-            self._check()
-            yield piece
+        return self._through(data, 0)
 
     def _through(self, data: bytes, place: int) -> Iterator[bytes]:
+        self._octets[place] += len(data)
+        if place:
+            self._check(self._octets[place])
         if place == len(self._chain):
             yield data
             return
         for piece in self._chain[place].feed(data):
             yield from self._through(piece, place + 1)
 
-    def _check(self) -> None:
+    def _check(self, decoded: int) -> None:
         bounds = self._bounds
-        if self.decoded > bounds.decoded_body_size:
+        if decoded > bounds.decoded_body_size:
             raise BodyTooLarge(
                 f"the body decodes to more than {bounds.decoded_body_size} octets "
                 "(bound decoded_body_size)"
             )
-        if self.decoded > RATIO_FROM and self.decoded > self.received * bounds.decoded_ratio:
+        if decoded > RATIO_FROM and decoded > self.received * bounds.decoded_ratio:
             raise BodyTooLarge(
                 f"the body decodes to more than {bounds.decoded_ratio} times its octets "
                 "(bound decoded_ratio)"
