@@ -15,11 +15,11 @@ The rules kept here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -27,7 +27,6 @@ from zope.interface import implementer
 from txhyper.core.admission import Admission
 from txhyper.core.bounds import Bounds
 from txhyper.core.engine import Engine
-from txhyper.core.headers import Field
 from txhyper.core.outbound import Outbound
 from txhyper.core.streams import Stream
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
@@ -123,7 +122,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         :exc:`~txhyper.errors.ConnectionUnusable` if the connection takes no requests, with
         :exc:`~txhyper.errors.InvalidRequest` if the request cannot be sent over HTTP/2.
         """
-        exchange = Exchange(self, request, claim)
+        exchange = Exchange(self._wire, request, claim)
         claim.token = exchange
         if not self.isUsable():
             exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
@@ -179,61 +178,6 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         """Disconnect now, without a farewell. Every request fails, those that wait at once."""
         self._wire.abort()
         self._dismiss()
-
-    # -- what exchanges ask for ----------------------------------------------------------------
-
-    def open(
-        self, exchange: Exchange, authority: bytes, fields: Sequence[Field], end: bool
-    ) -> Stream:
-        """Queue a request's HEADERS. :raises HyperError: it cannot be sent; nothing was."""
-        request = exchange.request
-        stream = self._engine.open(
-            exchange, request.method, request.scheme, authority, request.path, fields, end
-        )
-        self._wire.touch()
-        return stream
-
-    def queue(self, stream: Stream, data: bytes) -> bool:
-        """Queue octets of an upload. :return: whether its producer has to pause."""
-        if not stream.sending:
-            return False
-        mustPause = self._outbound.write(stream, data)
-        # Where a window is closed, its opening is what sends them.
-        if self._outbound.ready and self._engine.send_window > 0:
-            self._wire.touch()
-        return mustPause
-
-    def finishUpload(self, stream: Stream) -> None:
-        """END_STREAM goes out with the last octet."""
-        if stream.sending:
-            self._outbound.finish(stream)
-            self._wire.touch()
-
-    def consumed(self, stream: Stream, size: int) -> None:
-        """A reader has taken octets: the stream's policy may give credit."""
-        self._engine.consumed(stream, size)
-        self._wire.touch()
-
-    def readerPaused(self, stream: Stream) -> None:
-        """A reader has paused."""
-        self._engine.paused(stream)
-
-    def reset(self, stream: Stream, code: int) -> None:
-        """Queue one RST_STREAM, if the stream is open, and give its slot away."""
-        if not stream.closed:
-            self._engine.reset(stream, code)
-            self._wire.touch()
-            self._closed(stream)
-
-    def later(self, call: Callable[..., object], *args: object) -> None:
-        """Call in the next turn of the reactor."""
-        self._reactor.callLater(0, call, *args)
-
-    def fromAnyThread(self, call: Callable[..., object], *args: object) -> None:
-        """Call in the reactor's thread, from wherever the garbage collector happens to run."""
-        reactor = IReactorFromThreads(self._reactor, None)
-        # A clock in somebody's test has no threads.
-        (self.later if reactor is None else reactor.callFromThread)(call, *args)
 
     # -- slots ---------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ One request and its response, from the queue to the end of both bodies.
 Owns what a stream means to its user: the claim that is told about the response, the reader of the
 body, the producer of the upload. The connection tells it facts by the methods in past tense; the
 user's side comes in through the response, the body's transport and the upload. It never writes:
-it asks the connection.
+it asks the wire.
 
 Once the response is out, nothing here refers to it until a reader has been given: a response that
 nobody wants is garbage at once.
@@ -30,8 +30,8 @@ from txhyper.protocol.upload import Upload
 
 if TYPE_CHECKING:
     from txhyper.core.streams import Stream
-    from txhyper.protocol.connection import HTTP2ClientProtocol
     from txhyper.protocol.request import Request
+    from txhyper.protocol.wire import Wire
 
 __all__ = ["Exchange"]
 
@@ -48,20 +48,20 @@ class Exchange:
 
     __slots__ = (
         "_claim",
-        "_connection",
         "_error",
         "_inbound",
         "_reader",
         "_response",
         "_upload",
+        "_wire",
         "request",
         "stream",
     )
 
     _log = Logger()
 
-    def __init__(self, connection: HTTP2ClientProtocol, request: Request, claim: IClaim) -> None:
-        self._connection = connection
+    def __init__(self, wire: Wire, request: Request, claim: IClaim) -> None:
+        self._wire = wire
         self.request = request
         # None once it has been told.
         self._claim: IClaim | None = claim
@@ -80,7 +80,7 @@ class Exchange:
     def name(self) -> str:
         """The origin and the stream, for messages."""
         stream = "" if self.stream is None else f": stream {self.stream.id}"
-        return f"{self._connection.origin}{stream}"
+        return f"{self._wire.origin}{stream}"
 
     def opened(self) -> Stream:
         """The stream, where it is certain that there is one."""
@@ -99,7 +99,7 @@ class Exchange:
         authority, fields = request.fields()
         check_http2(fields)
         body = request.body
-        self.stream = self._connection.open(self, authority, fields, body is None)
+        self.stream = self._wire.open(self, authority, fields, body is None)
         if body is not None:
             request.bodyStarted = True
             # The producer's own length, or what the caller said where it knows none.
@@ -109,7 +109,7 @@ class Exchange:
 
     def write(self, data: bytes) -> bool:
         """Queue octets of the upload. :return: whether its producer has to pause."""
-        return self._connection.queue(self.opened(), data)
+        return self._wire.queue(self.opened(), data)
 
     def resumeUpload(self) -> None:
         """The octets queued for the stream have drained."""
@@ -119,7 +119,7 @@ class Exchange:
     def uploadFinished(self) -> None:
         """The producer has written everything."""
         self._upload = None
-        self._connection.finishUpload(self.opened())
+        self._wire.finishUpload(self.opened())
 
     def uploadFailed(self, error: Exception) -> None:
         """The producer failed, or wrote more or less than it had announced."""
@@ -128,7 +128,7 @@ class Exchange:
             self.failed(error)
         else:
             # The response's reader may be the one who made the producer fail, within a call.
-            self._connection.later(self.failed, error)
+            self._wire.later(self.failed, error)
 
     def _stopUpload(self) -> None:
         upload, self._upload = self._upload, None
@@ -138,7 +138,7 @@ class Exchange:
     def _reset(self, code: int) -> None:
         self._stopUpload()
         if self.stream is not None:
-            self._connection.reset(self.stream, code)
+            self._wire.reset(self.stream, code)
 
     # -- what the connection tells -------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class Exchange:
         reader = self._reader
         if reader is not None and self._inbound is None:
             self._hand(reader, data)
-            self._connection.consumed(self.opened(), size)
+            self._wire.consumed(self.opened(), size)
         else:
             self._hold().hold(data, size)
 
@@ -174,7 +174,7 @@ class Exchange:
             # The server has answered in full and needs no more (RFC 9113 section 8.1). Not at once:
             # what is queued may end the stream in this turn, or the server's own RST_STREAM may.
             self._stopUpload()
-            self._connection.later(self._reset, NO_ERROR)
+            self._wire.later(self._reset, NO_ERROR)
         self._end()
 
     def failed(self, error: Exception) -> None:
@@ -218,7 +218,7 @@ class Exchange:
         """The reader wants nothing for now."""
         if self._reader is not None:
             self._hold().paused = True
-            self._connection.readerPaused(self.opened())
+            self._wire.readerPaused(self.opened())
 
     def resume(self) -> None:
         """The reader wants what is there, and what comes."""
@@ -240,12 +240,12 @@ class Exchange:
             )
             self._reset(CANCEL)
         # Never from within a call of the reader's own.
-        self._connection.later(self._conclude, reader, response)
+        self._wire.later(self._conclude, reader, response)
 
     def unread(self) -> None:
         """The response is garbage. This may run in any thread, at any moment."""
         if not self.opened().closed:
-            self._connection.fromAnyThread(self._reset, CANCEL)
+            self._wire.fromAnyThread(self._reset, CANCEL)
 
     # -- the body ------------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class Exchange:
             total += frame[1]
         inbound.delivering = False
         if total:
-            self._connection.consumed(self.opened(), total)
+            self._wire.consumed(self.opened(), total)
         # A reader that has given up meanwhile has left it behind.
         if inbound is self._inbound and inbound.exhausted:
             self._inbound = None

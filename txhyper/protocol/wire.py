@@ -2,23 +2,34 @@
 What leaves a connection, and when.
 
 Owns the transport for writing and the cork: every octet goes through :meth:`Wire._write`, once for
-each read and once for each turn of the reactor in which something was asked for. Takes bodies from
-their queue while the windows and the transport let it. Decides nothing about streams and reads
-nothing; :mod:`txhyper.protocol.connection` holds one of these.
+each read and once for each turn of the reactor in which something was asked for. Exchanges ask it
+for what is to be said on their streams. Takes bodies from their queue while the windows and the
+transport let it. Decides nothing about streams and reads nothing;
+:mod:`txhyper.protocol.connection` holds one of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IPushProducer,
+    IReactorFromThreads,
+    IReactorTime,
+)
 from zope.interface import implementer
 
 from txhyper.core.engine import Engine
+from txhyper.core.headers import Field
 from txhyper.core.outbound import Outbound
 from txhyper.core.streams import Stream
 from txhyper.errors import BoundExceeded
+
+if TYPE_CHECKING:
+    from txhyper.protocol.exchange import Exchange
 
 __all__ = ["CLOSE_TIMEOUT", "PUMP_QUANTUM", "Wire", "WireTransport"]
 
@@ -60,6 +71,7 @@ class Wire:
         "_reactor",
         "_timer",
         "_transport",
+        "origin",
         "over",
     )
 
@@ -76,6 +88,8 @@ class Wire:
         :param aborted: told when the peer made us answer without reading the answers, and was cut
             off for it.
         """
+        #: The peer's name, for messages.
+        self.origin = engine.origin
         self._reactor = reactor
         self._engine = engine
         self._outbound = outbound
@@ -101,6 +115,63 @@ class Wire:
         self._transport = transport
         cast(IConsumer, transport).registerProducer(self, True)
         self.touch()
+
+    # -- what exchanges ask for ----------------------------------------------------------------
+
+    def open(
+        self, exchange: Exchange, authority: bytes, fields: Sequence[Field], end: bool
+    ) -> Stream:
+        """Queue a request's HEADERS. :raises HyperError: it cannot be sent; nothing was."""
+        request = exchange.request
+        stream = self._engine.open(
+            exchange, request.method, request.scheme, authority, request.path, fields, end
+        )
+        self.touch()
+        return stream
+
+    def queue(self, stream: Stream, data: bytes) -> bool:
+        """Queue octets of an upload. :return: whether its producer has to pause."""
+        if not stream.sending:
+            return False
+        mustPause = self._outbound.write(stream, data)
+        # Where a window is closed, its opening is what sends them.
+        if self._outbound.ready and self._engine.send_window > 0:
+            self.touch()
+        return mustPause
+
+    def finishUpload(self, stream: Stream) -> None:
+        """END_STREAM goes out with the last octet."""
+        if stream.sending:
+            self._outbound.finish(stream)
+            self.touch()
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """A reader has taken octets: the stream's policy may give credit."""
+        self._engine.consumed(stream, size)
+        self.touch()
+
+    def readerPaused(self, stream: Stream) -> None:
+        """A reader has paused."""
+        self._engine.paused(stream)
+
+    def reset(self, stream: Stream, code: int) -> None:
+        """Queue one RST_STREAM, if the stream is open, and give its slot away."""
+        if not stream.closed:
+            self._engine.reset(stream, code)
+            self.touch()
+            self._closed(stream)
+
+    def later(self, call: Callable[..., object], *args: object) -> None:
+        """Call in the next turn of the reactor."""
+        self._reactor.callLater(0, call, *args)
+
+    def fromAnyThread(self, call: Callable[..., object], *args: object) -> None:
+        """Call in the reactor's thread, from wherever the garbage collector happens to run."""
+        reactor = IReactorFromThreads(self._reactor, None)
+        # A clock in somebody's test has no threads.
+        (self.later if reactor is None else reactor.callFromThread)(call, *args)
+
+    # -- turns and writes ------------------------------------------------------------------------
 
     def touch(self) -> None:
         """Something is to be sent: see to it that it is, once in this turn."""
