@@ -10,21 +10,72 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IBodyProducer, IResponse
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from twisted.internet.defer import Deferred
+    from twisted.web.http_headers import Headers
 
     from txhyper.protocol.request import Request
 
-__all__ = ["IClaim", "IHTTPConnection", "IHyperResponse"]
+__all__ = ["IClaim", "IHTTPConnection", "IHyperResponse", "IReplayableBody"]
 
 
 class IHyperResponse(IResponse):
     """A response, over HTTP/2 or HTTP/1.1."""
 
     streamId = Attribute("The id of the stream on the wire; None over HTTP/1.1.")
+
+    def whenTrailers() -> Deferred[Headers]:
+        """
+        The trailer section, which comes behind the body and is kept apart from the headers
+        (RFC 9110 section 6.5).
+
+        :return: a fresh Deferred each time. It fires when the whole response has come, which
+            takes a reader for its body; without trailers, with no fields. It fails with
+            :exc:`~twisted.web.client.ResponseFailed` if the body is not complete. Cancelling it
+            cancels nothing else.
+        """
+
+    def chunks(decodeContent: bool = True) -> AsyncIterator[bytes]:
+        """
+        The body as it comes: each DATA frame of HTTP/2, empty ones included, or each piece that
+        HTTP/1.1 brings; with decoding, each piece that comes of them.
+
+        Nothing is taken from the server that is not asked for here, up to the stream's window.
+        An iterator that is thrown away before its end gives the body up.
+
+        :param decodeContent: whether to undo the codings that content-encoding names.
+        :return: an iterator that raises what :meth:`read` fails with, once everything before it
+            has been taken.
+        """
+
+    def read(limit: int | None = None, decodeContent: bool = True) -> Deferred[bytes]:
+        """
+        The whole body.
+
+        :param limit: octets that it may have, after decoding.
+        :param decodeContent: whether to undo the codings that content-encoding names.
+        :return: fires when the body is complete, and otherwise fails with
+            :exc:`~twisted.web.client.ResponseFailed`, whose ``reasons`` hold
+            :exc:`~txhyper.errors.BodyTooLarge` for a body above the limit,
+            :exc:`~txhyper.errors.DecodingFailed` for a coding that is corrupt, cut off or not
+            known here. Cancelling it gives the body up.
+        :raises RuntimeError: the body has been given away already.
+        """
+
+
+class IReplayableBody(IBodyProducer):
+    """A request's body that can be produced more than once, so that it may be sent again."""
+
+    def rewind() -> None:
+        """
+        Get ready for another ``startProducing``, from the first octet. The last one has been
+        stopped, or has finished.
+        """
 
 
 class IClaim(Interface):

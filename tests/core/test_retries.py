@@ -51,31 +51,31 @@ class RetryTests(SynchronousTestCase):
         for error, method, body, reused in product(
             NOT_PROCESSED, (b"GET", b"POST"), booleans, booleans
         ):
-            self.assertTrue(is_safe(error, method, body, False, reused))
+            self.assertTrue(is_safe(error, method, body, True, reused))
 
-    def test_a_body_that_has_started(self) -> None:
-        """A producer cannot be started twice, whatever failed."""
+    def test_a_body_that_is_gone(self) -> None:
+        """Nothing is repeated whose body cannot be produced again, whatever failed."""
         for error in (*NOT_PROCESSED, *PROCESSED, ConnectionTerminated("")):
-            self.assertFalse(is_safe(error, b"PUT", True, True, True))
+            self.assertFalse(is_safe(error, b"PUT", True, False, True))
 
     def test_processed(self) -> None:
         """What may have been done is not done again."""
         for error, reused in product(PROCESSED, booleans):
-            self.assertFalse(is_safe(error, b"GET", False, False, reused))
+            self.assertFalse(is_safe(error, b"GET", False, True, reused))
 
     def test_a_lost_connection(self) -> None:
         """An idempotent method without a body is repeated if the connection had been idle."""
         lost = ConnectionTerminated("")
         for method in (b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE", b"PUT", b"QUERY"):
-            self.assertTrue(is_safe(lost, method, False, False, True))
+            self.assertTrue(is_safe(lost, method, False, True, True))
             self.assertIn(method, IDEMPOTENT)
         for method in (b"POST", b"PATCH", b"CONNECT", b"get", b"X"):
-            self.assertFalse(is_safe(lost, method, False, False, True))
+            self.assertFalse(is_safe(lost, method, False, True, True))
 
     def test_not_on_a_fresh_connection(self) -> None:
         """One that is lost in its first request had not been idle."""
-        self.assertFalse(is_safe(ConnectionTerminated(""), b"GET", False, False, False))
+        self.assertFalse(is_safe(ConnectionTerminated(""), b"GET", False, True, False))
 
     def test_not_with_a_body(self) -> None:
         """Nor is what had a body repeated."""
-        self.assertFalse(is_safe(ConnectionTerminated(""), b"PUT", True, False, True))
+        self.assertFalse(is_safe(ConnectionTerminated(""), b"PUT", True, True, True))

@@ -67,7 +67,7 @@ class TLSTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = ThreadedClock()
         self.http2 = HTTP2ClientProtocol(self.clock, "https://a.test")
-        self.http11 = HTTP11ClientConnection("https://a.test")
+        self.http11 = HTTP11ClientConnection(self.clock, "https://a.test")
         self.factory = NegotiatingFactory("https://a.test", lambda: self.http2, lambda: self.http11)
 
     def dial(

@@ -30,7 +30,8 @@ from txhyper.client.pool import ConnectionPool
 from txhyper.client.tls import defaultPolicy
 from txhyper.core.headers import check_target
 from txhyper.errors import InvalidRequest
-from txhyper.protocol.request import DEFAULT_PORTS, Request, splitURI
+from txhyper.interfaces import IHyperResponse
+from txhyper.protocol.request import DEFAULT_PORTS, Request, authorityOf, splitURI
 
 __all__ = ["Agent"]
 
@@ -63,16 +64,14 @@ class Target:
         if scheme not in DEFAULT_PORTS:
             raise SchemeNotSupported(f"Unsupported scheme: {scheme!r}")
         port = DEFAULT_PORTS[scheme] if given is None else given
-        address, _, zone = host.strip(b"[]").partition(b"%25")
+        self.scheme = scheme
+        self.authority = authorityOf(scheme, host, given)
         if host.startswith(b"["):
+            address, _, zone = host.strip(b"[]").partition(b"%25")
             if not isIPv6Address(address.decode("ascii")):
                 raise InvalidRequest(f"the URI {uri!r} has no IPv6 address in its brackets")
-            # The zone says which way to dial. It is nobody else's business (RFC 6874 section 4).
-            name, host = b"[%b]" % address, address + (b"%" + zone if zone else b"")
-        else:
-            name = host
-        self.scheme = scheme
-        self.authority = name if port == DEFAULT_PORTS[scheme] else b"%b:%d" % (name, port)
+            # As dialling knows it.
+            host = address + (b"%" + zone if zone else b"")
         self.key = (scheme, host, port, sharing)
         self._uri = uri
         self._host = host
@@ -180,11 +179,7 @@ class Agent:
         """
         try:
             uri = check_target(uri.strip())
-            start = uri.find(b"/", uri.find(b"://") + 3)
-            prefix, path = (uri, b"") if start < 0 else (uri[:start], uri[start:])
-            target = self._targets.get(prefix)
-            if target is None or b"#" in path:
-                target, path = self._parse(uri, prefix)
+            target, path = self._target(uri)
             request = Request.toTarget(
                 method, uri, headers, bodyProducer, target.scheme, target.authority, path
             )
@@ -193,6 +188,35 @@ class Agent:
             return fail()
         # An IHyperResponse is an IResponse, which a Deferred's type cannot say.
         return cast("Deferred[IResponse]", sent)
+
+    def send(self, request: Request) -> Deferred[IHyperResponse]:
+        """
+        Send a request that says more than :meth:`request` can: a body of another kind, trailers,
+        who is told of informational responses.
+
+        The same object may be sent again once it has been answered, if its body can be produced
+        again. A CONNECT goes to the origin of its URI, and asks for a tunnel to what its Host
+        field names.
+
+        :return: as :meth:`request` does.
+        """
+        try:
+            if not request.canBeSent:
+                raise InvalidRequest(f"the body of {request.absoluteURI!r} has been sent already")
+            request.rewind()
+            target, _ = self._target(request.absoluteURI)
+            return self.pool.send(target.key, target.name, target.endpoint, request)
+        except (InvalidRequest, SchemeNotSupported):
+            return fail()
+
+    def _target(self, uri: bytes) -> tuple[Target, bytes]:
+        """The origin of a URI, and the URI's path."""
+        start = uri.find(b"/", uri.find(b"://") + 3)
+        prefix, path = (uri, b"") if start < 0 else (uri[:start], uri[start:])
+        target = self._targets.get(prefix)
+        if target is None or b"#" in path:
+            return self._parse(uri, prefix)
+        return target, path
 
     def _parse(self, uri: bytes, prefix: bytes) -> tuple[Target, bytes]:
         """Take a URI apart that is new, or has a fragment."""

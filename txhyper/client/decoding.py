@@ -9,21 +9,19 @@ removes the coding from the headers, which is the agent's part, so nothing is de
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
-from twisted.internet.interfaces import IProtocol, IPushProducer
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IProtocol
 from twisted.python.components import proxyForInterface
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
-from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
 from txhyper.core.decoders import Coding, Decoding, codings
-from txhyper.errors import BodyError, BoundExceeded
+from txhyper.errors import BoundExceeded
+from txhyper.interfaces import IHyperResponse
+from txhyper.protocol.body import ReadableBody
+from txhyper.protocol.decoding import DecodingReader
 
 __all__ = ["DecodedResponse", "contentDecoders"]
 
@@ -50,8 +48,14 @@ def contentDecoders(bounds: Bounds | None = None) -> list[tuple[bytes, Callable[
     return [(name, wrapperOf(make)) for name, make in codings().items()]
 
 
-class DecodedResponse(proxyForInterface(IResponse)):  # type: ignore[misc]  # made at run time
-    """A response whose body is decoded; everything else is the response's own."""
+class DecodedResponse(
+    ReadableBody,
+    proxyForInterface(IHyperResponse),  # type: ignore[misc]  # made at run time
+):
+    """
+    A response whose body is decoded; everything else is the response's own. What
+    :class:`~txhyper.interfaces.IHyperResponse` adds is here if the response has it.
+    """
 
     def __init__(self, response: IResponse, make: Callable[[], Coding], bounds: Bounds) -> None:
         """:raises BoundExceeded: the body has too many codings."""
@@ -74,128 +78,8 @@ class DecodedResponse(proxyForInterface(IResponse)):  # type: ignore[misc]  # ma
 
     def deliverBody(self, protocol: IProtocol) -> None:
         """Decode the body on its way to the reader."""
+        self._deliver(protocol, False)
+
+    def _deliver(self, reader: IProtocol, isFramed: bool) -> None:
         decoding = Decoding([make() for make in self._chain], self._bounds)
-        self._source.deliverBody(DecodingReader(protocol, decoding, self._source))
-
-
-@implementer(IPushProducer)
-class DecodingReader(Protocol):
-    """
-    Between the body's transport and its reader: octets in, pieces of what they mean out.
-
-    It is the reader's transport. A reader that pauses stops the decoding where it is, in the
-    middle of a few octets that may mean a million.
-    """
-
-    def __init__(self, reader: IProtocol, decoding: Decoding, response: IResponse) -> None:
-        self._reader = reader
-        self._decoding = decoding
-        self._response = response
-        # What is being decoded, while the reader pauses in the middle of it.
-        self._pieces: Iterator[bytes] = iter(())
-        # What came meanwhile: a pause does not hold back what had been read already.
-        self._waiting: deque[bytes] = deque()
-        self._isPaused = False
-        self._isDelivering = False
-        # Why the body has ended, until the reader has had all of it.
-        self._reason: Failure | None = None
-        self._isOver = False
-
-    @property
-    def disconnecting(self) -> bool:
-        """What some protocols look at within ``dataReceived``, to know whether to go on."""
-        return self._isOver
-
-    def connectionMade(self) -> None:
-        """The body's transport is there, and this is the reader's."""
-        self._reader.makeConnection(self)  # type: ignore[arg-type]  # read only
-
-    def dataReceived(self, data: bytes) -> None:
-        """Octets have come, perhaps while others are being decoded."""
-        if not self._isOver:
-            self._waiting.append(data)
-            self._deliver()
-
-    def _next(self) -> bytes | None:
-        """The next piece, of the octets that came first; None if there is none now."""
-        while True:
-            piece = next(self._pieces, None)
-            if piece is not None or not self._waiting:
-                return piece
-            self._pieces = self._decoding.feed(self._waiting.popleft())
-
-    def _drop(self) -> None:
-        """Nobody wants what is held."""
-        self._pieces = iter(())
-        self._waiting.clear()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The body has ended; the reader is told when it has had all of it."""
-        self._reason = reason
-        self._deliver()
-
-    def _deliver(self) -> None:
-        """Deliver pieces until the reader pauses, and then the end, if it has come."""
-        if self._isDelivering or self._isOver:
-            return
-        self._isDelivering = True
-        try:
-            while not (self._isPaused or self._isOver):
-                piece = self._next()
-                if piece is None:
-                    break
-                self._reader.dataReceived(piece)
-            if self._reason is not None and not (self._isPaused or self._isOver):
-                if self._reason.check(ResponseDone):
-                    self._decoding.finish()
-                self._end(self._reason)
-        except BodyError as error:
-            self._end(Failure(ResponseFailed([Failure(error)], self._response)))
-            self._transport().loseConnection()
-        except BaseException:
-            # The reader's own: it gets nothing more but its end.
-            self._drop()
-            raise
-        finally:
-            self._isDelivering = False
-
-    def _end(self, reason: Failure) -> None:
-        self._isOver = True
-        self._drop()
-        self._reader.connectionLost(reason)
-
-    def _transport(self) -> Any:
-        return cast(Any, self.transport)
-
-    def pauseProducing(self) -> None:
-        """Deliver nothing until :meth:`resumeProducing`."""
-        self._isPaused = True
-        self._transport().pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """Deliver what is held, and whatever comes."""
-        self._isPaused = False
-        self._deliver()
-        if not self._isPaused:
-            self._transport().resumeProducing()
-
-    def stopProducing(self) -> None:
-        """Give the body up; the reader is told of the end by the body's transport."""
-        self._isPaused = False
-        self._drop()
-        if self._reason is None:
-            self._transport().loseConnection()
-        else:
-            # The body's transport has told the end already, and will not tell it again. From
-            # within a delivery, it is told when that is over.
-            error = BodyError("the reader gave the body up before it had all of it")
-            self._reason = Failure(ResponseFailed([Failure(error)], self._response))
-            self._deliver()
-
-    def loseConnection(self) -> None:
-        """Give the body up."""
-        self.stopProducing()
-
-    def abortConnection(self) -> None:
-        """Give the body up."""
-        self.stopProducing()
+        self._source.deliverBody(DecodingReader(reader, decoding, self._source))

@@ -86,9 +86,15 @@ class Lease:
         if isinstance(error, HTTP11Required):
             self._origin.requireHTTP11()
         if self._origin.mayRetry(connection, self._attempts) and is_safe(
-            error, request.method, request.body is not None, request.bodyStarted, self._reused
+            error, request.method, request.body is not None, request.canBeSent, self._reused
         ):
-            self._origin.place(self)
+            try:
+                request.rewind()
+            except Exception as failure:  # noqa: BLE001 - a user's code
+                failure.__cause__ = error
+                self.abandon(failure)
+            else:
+                self._origin.place(self)
         else:
             self.abandon(error)
 

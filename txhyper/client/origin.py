@@ -165,7 +165,9 @@ class Origin:
                 pool.onFrame,
                 self.idle,
             ),
-            lambda: HTTP11ClientConnection(self.name, pool.persistent, self.idle),
+            lambda: HTTP11ClientConnection(
+                pool.reactor, self.name, pool.persistent, pool.bounds, self.idle
+            ),
             OFFERS[1:] if self._http11 else OFFERS,
         )
         dial = Dial(factory, pool.handshakeTimeout, self._dialled, self._undialled)

@@ -46,5 +46,9 @@ class Bounds:
     #: Text comes to 10 and rarely 50; what passes this was made to.
     decoded_ratio: int = 250
 
+    #: Seconds that a body is held back for a server that was told to expect it and does not ask
+    #: for it (``Expect: 100-continue``, RFC 9110 section 10.1.1). Go and curl wait as long.
+    continue_timeout: float = 1.0
+
     #: How often one request is put on a connection, the first time included.
     attempts: int = 5

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
 from txhyper.core.bounds import Bounds
 from txhyper.errors import BodyTooLarge, DecodingFailed
 
-__all__ = ["PIECE", "Coding", "Decoding", "codings"]
+__all__ = ["PIECE", "Coding", "Decoding", "chain_for", "codings"]
 
 #: Octets of the largest piece; brotli, whose limit is not exact, may come to half as many more.
 PIECE = 64 * 1024
@@ -206,6 +207,46 @@ def codings() -> dict[bytes, Callable[[], Coding]]:
     found[b"gzip"] = found[b"x-gzip"] = Gzip
     found[b"deflate"] = Deflate
     return found
+
+
+class Refused:
+    """A coding that cannot be undone here. A body without an octet is one without a coding."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """As :meth:`Coding.feed`; it always raises."""
+        raise DecodingFailed(self._reason)
+
+    def finish(self) -> None:
+        """As :meth:`Coding.finish`."""
+
+
+_known = cache(codings)
+
+
+def chain_for(names: Sequence[bytes], bounds: Bounds) -> list[Coding]:
+    """
+    What undoes the codings of a body.
+
+    :param names: in lower case, the one that was applied first first, as content-encoding has
+        them. One that is not known here, and too many of them, fail with the first octet.
+    """
+    if len(names) > bounds.content_codings:
+        return [
+            Refused(
+                f"the body has {len(names)} codings, one in the other, of which no more than "
+                f"{bounds.content_codings} are undone (bound content_codings)"
+            )
+        ]
+    known = _known()
+    return [
+        known[name]()
+        if name in known
+        else Refused(f"the content coding {name.decode('latin-1')!r} is not known here")
+        for name in reversed(names)
+    ]
 
 
 class Decoding:

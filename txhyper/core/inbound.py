@@ -14,7 +14,7 @@ __all__ = ["JOINED", "KEPT_APART", "Inbound"]
 
 #: Frames that are kept as they came. A peer that sends more than these to a reader that pauses
 #: gets its small ones joined: a window full of frames of one octet would cost a hundred times
-#: what it holds.
+#: what it holds, and empty ones cost no window at all.
 KEPT_APART = 64
 #: Octets up to which small frames are joined.
 JOINED = 4096
@@ -47,6 +47,10 @@ class Inbound:
         """
         if len(self._frames) >= KEPT_APART:
             last, before = self._frames[-1]
+            if not data:
+                # An empty frame costs the peer no window, so that any number of them may come.
+                self._frames[-1] = last, before + size
+                return
             if len(last) + len(data) <= JOINED:
                 joined = last if isinstance(last, bytearray) else bytearray(last)
                 joined += data

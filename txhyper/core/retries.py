@@ -16,17 +16,17 @@ IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE", b"PUT"
 
 
 def is_safe(
-    error: Exception, method: bytes, has_body: bool, body_started: bool, reused: bool
+    error: Exception, method: bytes, has_body: bool, can_be_sent: bool, reused: bool
 ) -> bool:
     """
     Whether to send a request again after it failed before any octet of its response.
 
     :param has_body: whether there is a body.
-    :param body_started: whether its producer has been started: it cannot be started twice.
+    :param can_be_sent: whether its body has not been begun, or can be produced again.
     :param reused: whether the connection had served a request before. One that is lost in its
         first request is not an idle connection that the server happened to close.
     """
-    if body_started:
+    if not can_be_sent:
         return False
     if isinstance(error, HyperError) and error.retriable:
         return True

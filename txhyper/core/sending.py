@@ -140,14 +140,8 @@ class SendingHalf:
             reason = "has gone away" if self.last_stream_id is not None else "has no stream id left"
             raise ConnectionUnusable(f"{self.origin}: the connection {reason}")
         control = self._control
-        limit = control.max_header_list_size
-        if limit is not None:
-            size = list_size(fields) + list_size(pseudo_fields(method, scheme, authority, path))
-            if size > limit:
-                raise InvalidRequest(
-                    f"{self.origin}: a header list of {size} octets, of which the server's "
-                    f"MAX_HEADER_LIST_SIZE allows {limit} (RFC 9113 section 6.5.2)"
-                )
+        if control.max_header_list_size is not None:
+            self._check_size([*pseudo_fields(method, scheme, authority, path), *fields])
         stream = Stream(self._next_id, owner, method, STREAM_WINDOW, not end)
         self._next_id += 2
         self._streams[stream.id] = stream
@@ -158,17 +152,46 @@ class SendingHalf:
         self.output.append(frames.pack_headers(stream.id, block, end, control.max_frame_size))
         return stream
 
+    def _check_size(self, fields: Sequence[Field]) -> None:
+        """:raises InvalidRequest: the header list is larger than the peer accepts."""
+        size, limit = list_size(fields), self._control.max_header_list_size
+        if limit is not None and size > limit:
+            raise InvalidRequest(
+                f"{self.origin}: a header list of {size} octets, of which the server's "
+                f"MAX_HEADER_LIST_SIZE allows {limit} (RFC 9113 section 6.5.2)"
+            )
+
+    def trail(self, stream: Stream, fields: Sequence[Field]) -> None:
+        """
+        END_STREAM will come with a trailer section, behind the last DATA.
+
+        :param fields: from :func:`txhyper.core.headers.trailer_fields`.
+        :raises InvalidRequest: they are larger than the peer accepts (section 6.5.2).
+        """
+        self._check_size(fields)
+        stream.trailers = fields
+
     def send_data(self, stream: Stream, slices: Sequence[memoryview], size: int, end: bool) -> None:
         """
         Queue one DATA frame, which fits both windows and the peer's frame size.
 
+        :param end: whether the body ends with it; the trailers follow, where there are some.
         :param slices: its octets; they are not copied before :meth:`take`.
         """
-        flags = frames.END_STREAM if end else 0
-        self.output.append(frames.pack_data_header(size, flags, stream.id))
-        self.output.extend(slices)
-        stream.send_credit -= size
-        self.send_window -= size
+        trailers = stream.trailers if end else None
+        # An end that is to carry trailers needs no DATA of its own.
+        if size or trailers is None:
+            flags = frames.END_STREAM if end and trailers is None else 0
+            self.output.append(frames.pack_data_header(size, flags, stream.id))
+            self.output.extend(slices)
+            stream.send_credit -= size
+            self.send_window -= size
+        if trailers is not None:
+            if self._trace is not None:
+                self._trace(f"sent fields stream={stream.id} {show(trailers)}")
+            block = self._control.coder.trailers(trailers)
+            size = self._control.max_frame_size
+            self.output.append(frames.pack_headers(stream.id, block, True, size))
         if end:
             stream.sending = False
             if stream.receiving == ENDED:

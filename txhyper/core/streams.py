@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Any
 from txhyper.core.headers import NO_LENGTH, MalformedHead, ResponseHead
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from txhyper.core.headers import Field
     from txhyper.core.outbound import OutboundBody
     from txhyper.core.windows import BaseFlowControlManager
 
@@ -58,6 +61,7 @@ class Stream:
         "remaining",
         "send_credit",
         "sending",
+        "trailers",
     )
 
     def __init__(
@@ -87,6 +91,8 @@ class Stream:
         self.manager: BaseFlowControlManager | None = None
         #: The body that waits to be sent; made when there is one.
         self.outbound: OutboundBody | None = None
+        #: The trailer section that ends the request, where it has one.
+        self.trailers: Sequence[Field] | None = None
         self.closed = False
 
     def received_head(self, head: ResponseHead, end: bool) -> None:

@@ -236,8 +236,13 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         finally:
             wire.uncork()
 
-    def _onUnasked(self, stream: Stream, value: Any, size: int) -> None:
-        """An informational response, or trailers: nobody has asked for them."""
+    def _onInformed(self, stream: Stream, value: Any, size: int) -> None:
+        stream.owner.informed(value)
+
+    def _onTrailed(self, stream: Stream, value: Any, size: int) -> None:
+        # A reader that gave up in the frame before has closed the stream and left.
+        if stream.owner is not None:
+            stream.owner.trailed(value)
 
     def _onResponded(self, stream: Stream, value: Any, size: int) -> None:
         stream.owner.responded(value)
@@ -247,7 +252,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def _onFinished(self, stream: Stream, value: Any, size: int) -> None:
         exchange = stream.owner
-        # A reader that gave up in the frame before has closed the stream and left.
+        # As above.
         if exchange is not None:
             if stream.closed:
                 self._closed(stream)
@@ -329,10 +334,10 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
 #: What to do with each fact, by its number.
 FACTS: list[Callable[[HTTP2ClientProtocol, Any, Any, int], None]] = [
-    HTTP2ClientProtocol._onUnasked,
+    HTTP2ClientProtocol._onInformed,
     HTTP2ClientProtocol._onResponded,
     HTTP2ClientProtocol._onReceived,
-    HTTP2ClientProtocol._onUnasked,
+    HTTP2ClientProtocol._onTrailed,
     HTTP2ClientProtocol._onFinished,
     HTTP2ClientProtocol._onFailed,
     HTTP2ClientProtocol._onStopped,

@@ -37,7 +37,7 @@ def asRequestFailure(error: Exception) -> Failure:
     return Failure(ResponseNeverReceived([Failure(error)]))
 
 
-def asResponseFailure(error: Exception, response: IResponse) -> Failure:
+def asResponseFailure(error: Exception, response: IResponse | None) -> Failure:
     """What a body's protocol is told in ``connectionLost`` when the body is not complete."""
     reasons = error.reasons if isinstance(error, RequestGenerationFailed) else [Failure(error)]
     return Failure(ResponseFailed(reasons, response))

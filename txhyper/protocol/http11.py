@@ -9,12 +9,12 @@ use until the response's body has been read to its end.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
-from weakref import ref
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web._newclient import HTTP11ClientProtocol, TransportProxyProducer
@@ -24,7 +24,10 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from txhyper.core.bounds import Bounds
+from txhyper.core.headers import MalformedHead, parse_trailers
 from txhyper.errors import (
+    BoundExceeded,
     ConnectionTerminated,
     ConnectionUnusable,
     HyperError,
@@ -33,6 +36,8 @@ from txhyper.errors import (
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
 from txhyper.protocol.closing import ClosingNotice
+from txhyper.protocol.ending import COMPLETE, Ending
+from txhyper.protocol.http11_messages import HTTP11Response, WrittenBody, trailerField
 from txhyper.protocol.request import Request
 
 __all__ = ["HTTP11ClientConnection"]
@@ -41,19 +46,25 @@ __all__ = ["HTTP11ClientConnection"]
 class _BodyTransport(TransportProxyProducer):
     """What Twisted gives the reader of a body, and what its own ``readBody`` looks for besides."""
 
-    def __init__(self, proxy: TransportProxyProducer, abort: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        proxy: TransportProxyProducer,
+        abort: Callable[[], None],
+        fromAnyThread: Callable[..., None],
+    ) -> None:
         # Twisted's ends proxying on its own when the response is over, and so ends ours.
         self._producer = self._proxy = proxy
         self._abort = abort
+        self._fromAnyThread = fromAnyThread
 
     def abortConnection(self) -> None:
         """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
         if self._proxy._producer is not None:
             self._abort()
 
-
-def _nothing() -> None:
-    """There has been no response yet."""
+    def forget(self) -> None:
+        """Give the body up, from whatever thread the garbage collector runs in."""
+        self._fromAnyThread(self.abortConnection)
 
 
 @implementer(IHTTPConnection)
@@ -70,18 +81,24 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def __init__(
         self,
+        reactor: IReactorTime,
         origin: str = "the server",
         persistent: bool = True,
+        bounds: Bounds | None = None,
         onIdle: Callable[[HTTP11ClientConnection], None] | None = None,
     ) -> None:
         """
+        :param reactor: for time.
         :param origin: the peer's name, for messages.
+        :param bounds: the limits to keep.
         :param persistent: whether to keep the connection after a request.
         """
         super().__init__()
         self.origin = origin
         self.onIdle = onIdle
         self.openCount = 0
+        self._reactor = reactor
+        self._bounds = bounds or Bounds()
         self._persistent = persistent
         self._protocol = HTTP11ClientProtocol(self._quiescent)
         self._closing = False
@@ -90,8 +107,12 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         # Whoever waits for a response, until it is told, and what Twisted gave us for it.
         self._claim: IClaim | None = None
         self._sent: Deferred[Any] | None = None
-        # The latest response, while somebody else holds it.
-        self._response: Callable[[], Any] = _nothing
+        # Informational responses to the request at hand.
+        self._informational = 0
+        # The body that is being sent, how the body that comes ends, and how the connection did.
+        self._body: WrittenBody | None = None
+        self._ending: Ending = COMPLETE
+        self._lost: Failure | None = None
 
     def makeConnection(self, transport: ITransport) -> None:
         """Pass the transport on."""
@@ -110,29 +131,11 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Pass the end on, and tell those who wait for it."""
         self._closing = True
-        if not reason.check(ConnectionDone):
-            self._cutOff(reason)
+        self._lost = reason
         try:
             self._protocol.connectionLost(reason)
         finally:
             self._tellClosed()
-
-    def _cutOff(self, reason: Failure) -> None:
-        """
-        A body without a length may end with its connection, but not by accident. Twisted tells of
-        both alike, as a potential loss; here it is certain.
-        """
-        response = self._response()
-        if response is None:
-            return
-        finished = response._bodyDataFinished
-
-        def failed(end: Failure | None = None) -> None:
-            if end is not None and end.check(PotentialDataLoss):
-                end = Failure(ResponseFailed([Failure(self._translate(reason.value))], response))
-            finished(end)
-
-        response._bodyDataFinished = failed
 
     def isUsable(self) -> bool:
         """Whether the connection may take a request, now or later."""
@@ -184,47 +187,128 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
                 self.release()
             claim.failed(error)
             return
-        request.bodyStarted = request.body is not None
         self._claim = claim
         sent = self._protocol.request(wireRequest)
+        parser = cast(Any, self._protocol._parser)
+        parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
         # A producer that gave the request up within its start has left nobody to be told.
         self._sent = sent if self._claim is claim else None
-        sent.addCallbacks(
-            self._responded, self._failed, callbackArgs=(claim,), errbackArgs=(claim,)
-        )
+        sent.addErrback(self._failed, claim)
 
     def _wireRequest(self, request: Request) -> WireRequest:
         authority, fields = request.fields()
         headers = Headers()
         headers.addRawHeader(b"host", authority)
+        # HTTP/2 may have them apart (RFC 9113 section 8.2.3).
+        cookie = b"; ".join([value for name, value in fields if name == b"cookie"])
+        if cookie:
+            headers.addRawHeader(b"cookie", cookie)
         for name, value in fields:
             # Twisted writes the length of the body itself.
-            if name != b"content-length":
+            if name not in (b"content-length", b"cookie"):
                 headers.addRawHeader(name, value)
+        self._body = WrittenBody.of(request, fields, self._reactor, self._bounds, self.origin)
         # The public constructor leaves out the URI, which response.request is to tell.
         wire: WireRequest = WireRequest._construct(
             request.method,
             request.path,
             headers,
-            request.body,
+            self._body,
             persistent=self._persistent,
             parsedURI=URI.fromBytes(request.absoluteURI),
         )
         return wire
+
+    def _later(self, call: Callable[..., object]) -> None:
+        self._reactor.callLater(0, call)
+
+    def _fromAnyThread(self, call: Callable[..., object]) -> None:
+        reactor = IReactorFromThreads(self._reactor, None)
+        # A clock in somebody's test has no threads.
+        (self._later if reactor is None else reactor.callFromThread)(call)
+
+    # -- the response --------------------------------------------------------------------------
+
+    def _headReceived(self, parser: Any, request: Request, claim: IClaim) -> None:
+        """
+        All the headers of a response have come. Twisted would throw an informational one away,
+        and tells of a body's end nobody but its reader.
+        """
+        response = parser.response
+        if 100 <= response.code < 200:
+            # The parser begins anew, as Twisted's own does in this case.
+            parser.connectionMade()
+            del parser.response
+            self._informed(response, request, claim)
+            return
+        self._ending = Ending()
+        response._bodyDataFinished = partial(self._bodyEnded, response, parser, self._ending)
+        type(parser).allHeadersReceived(parser)
+        # Told as soon as it is here: Twisted waits until the request has been written.
+        self._responded(response, claim)
+
+    def _informed(self, response: Any, request: Request, claim: IClaim) -> None:
+        self._informational += 1
+        if self._informational > self._bounds.informational_responses:
+            error = BoundExceeded(
+                f"{self.origin}: more than {self._bounds.informational_responses} informational "
+                "responses (bound informational_responses)",
+                "informational_responses",
+            )
+            self.abort()
+            if self._isTold(claim):
+                claim.failed(error)
+            return
+        if response.code == 100 and self._body is not None:
+            self._body.proceed()
+        fields = response.headers.getAllRawHeaders()
+        request.inform(response.code, [(name, one) for name, values in fields for one in values])
+
+    def _bodyEnded(
+        self, response: Any, parser: Any, ending: Ending, reason: Failure | None = None
+    ) -> None:
+        """
+        A body has ended. One without a length may end with its connection, but not by accident.
+        Twisted tells of both alike, as a potential loss; here it is certain.
+        """
+        del response._bodyDataFinished
+        lost = self._lost
+        isVague = reason is not None and reason.check(PotentialDataLoss)
+        if isVague and lost is not None and not lost.check(ConnectionDone):
+            isVague = False
+            reason = Failure(ResponseFailed([Failure(self._translate(lost.value))], response))
+        response._bodyDataFinished(reason)
+        if reason is None or isVague:
+            # Those that its decoder found, if it was chunked.
+            lines = getattr(parser.bodyDecoder, "_trailerHeaders", ())
+            try:
+                ending.trailed(parse_trailers([trailerField(bytes(line)) for line in lines]))
+            except MalformedHead as error:
+                ending.over(ProtocolViolation(f"{self.origin}: trailers: {error}"))
+            else:
+                ending.over(None)
+        else:
+            ending.over(self._translate(reason.value))
 
     def _isTold(self, claim: IClaim) -> bool:
         """Whether this is the claim that waits; from now on it does no more."""
         if self._claim is not claim:
             return False
         self._claim = self._sent = None
+        self._informational = 0
         return True
 
     def _responded(self, response: Any, claim: IClaim) -> None:
         if self._isTold(claim):
-            response.streamId = None
-            self._response = ref(response)
-            response._transport = _BodyTransport(response._transport, self.abort)
-            claim.responded(response)
+            response._transport = _BodyTransport(
+                response._transport, self.abort, self._fromAnyThread
+            )
+            unread = partial(self._fromAnyThread, self.abort)
+            body = self._body
+            if body is not None:
+                # A server that refuses does not want what this request carries.
+                (body.stopProducing if response.code >= 300 else body.proceed)()
+            claim.responded(HTTP11Response(response, self._bounds, self._ending, unread))
 
     def _failed(self, reason: Failure, claim: IClaim) -> None:
         if self._isTold(claim):
@@ -234,6 +318,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         """The error of ours that says the same, if there is one."""
         reasons = [reason.value for reason in getattr(error, "reasons", [])]
         for inner in [error, *reasons]:
+            if isinstance(inner, HyperError):
+                return inner
             if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
                 return ConnectionTerminated(
                     f"{self.origin}: the connection ended before the response: {inner}"

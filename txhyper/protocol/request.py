@@ -8,19 +8,29 @@ the fields in lower case, the body's producer. Sends nothing, and may be sent mo
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
 
+from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IClientRequest
 from zope.interface import implementer
 
-from txhyper.core.headers import Field, check_method, check_target, request_fields
+from txhyper.core.headers import (
+    Field,
+    check_method,
+    check_target,
+    request_fields,
+    trailer_fields,
+)
 from txhyper.errors import InvalidRequest
+from txhyper.interfaces import IReplayableBody
+from txhyper.protocol.bodies import asProducer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DEFAULT_PORTS", "Request", "splitURI"]
+__all__ = ["DEFAULT_PORTS", "Request", "asHeaders", "authorityOf", "splitURI"]
 
 DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
@@ -58,6 +68,18 @@ def splitURI(uri: bytes) -> tuple[bytes, bytes, int | None, bytes]:
     return scheme.lower(), host.lower(), port, path
 
 
+def authorityOf(scheme: bytes, host: bytes, port: int | None) -> bytes:
+    """
+    What a server is told of where a request was sent, from the parts of :func:`splitURI`.
+
+    The port is left out where it is the scheme's own, and a zone always: it says which way to dial,
+    and is nobody else's business (RFC 6874 section 4).
+    """
+    if b"%25" in host:
+        host = host.partition(b"%25")[0] + b"]"
+    return host if port in (None, DEFAULT_PORTS.get(scheme)) else b"%b:%d" % (host, port)
+
+
 @implementer(IClientRequest)
 class Request:
     """
@@ -69,12 +91,14 @@ class Request:
     :ivar authority: host, and port unless it is the scheme's own.
     :ivar path: path and query, what HTTP/2 sends as ``:path``.
     :ivar body: an :class:`~twisted.web.iweb.IBodyProducer`, or None.
-    :ivar bodyStarted: whether the producer has been started, which it can be only once.
+    :ivar bodyStarted: whether the producer has been started.
     """
 
     __slots__ = (
         "_fields",
         "_headers",
+        "_onInformational",
+        "_trailers",
         "absoluteURI",
         "authority",
         "body",
@@ -84,20 +108,43 @@ class Request:
         "scheme",
     )
 
+    _log = Logger()
+
     def __init__(
         self,
         method: bytes,
         uri: bytes,
         headers: Headers | None = None,
-        body: IBodyProducer | None = None,
+        body: Any = None,
+        *,
+        trailers: Headers | Callable[[], Headers] | None = None,
+        onInformational: Callable[[int, Headers], object] | None = None,
     ) -> None:
         """
         :param uri: an absolute URI.
-        :raises InvalidRequest: the method or the URI is not valid.
+        :param headers: with ``Expect: 100-continue`` the body is held back until the server asks
+            for it, or has not for
+            :attr:`~txhyper.core.bounds.Bounds.continue_timeout` seconds.
+        :param body: None, bytes, a file-like object in binary mode (what follows its position is
+            sent, and it is not closed), an iterable or asynchronous iterable of bytes, or an
+            :class:`~twisted.web.iweb.IBodyProducer`. A request whose body was begun is sent again
+            only if the body can be produced again: bytes, a file that can seek, an
+            :class:`~txhyper.interfaces.IReplayableBody`.
+        :param trailers: the trailer section that follows the body, or what makes it once the last
+            octet of the body has been produced, such as a digest.
+        :param onInformational: called with the status and the headers of each informational
+            response (1xx), such as 103 Early Hints (RFC 8297). What it raises is logged.
+        :raises InvalidRequest: the method, the URI, the body or a trailer field is not valid.
         """
         scheme, host, port, path = splitURI(uri)
-        authority = host if port in (None, DEFAULT_PORTS.get(scheme)) else b"%b:%d" % (host, port)
-        self._fill(check_method(method), uri, headers, body, scheme, authority, path)
+        authority = authorityOf(scheme, host, port)
+        self._fill(check_method(method), uri, headers, asProducer(body), scheme, authority, path)
+        self._trailers: Sequence[Field] | Callable[[], Headers] | None
+        if isinstance(trailers, Headers):
+            self._trailers = trailer_fields(trailers.getAllRawHeaders())
+        else:
+            self._trailers = trailers
+        self._onInformational = onInformational
 
     @classmethod
     def toTarget(
@@ -136,6 +183,8 @@ class Request:
             path = b"*" if method == b"OPTIONS" and not path else b"/" + path
         self.path = path
         self.bodyStarted = False
+        self._trailers = None
+        self._onInformational = None
         self._fields: tuple[bytes, Sequence[Field]] | None = None
 
     @property
@@ -164,10 +213,61 @@ class Request:
             else:
                 given = () if self._headers is None else self._headers.getAllRawHeaders()
                 authority, fields = request_fields(self.method, self.authority, given, length)
-                if self.body is None and length is None:
-                    _announcesNothing(self.method, fields)
+                if self.body is None:
+                    if length is None:
+                        _announcesNothing(self.method, fields)
+                    # There is nothing to hold back (RFC 9110 section 10.1.1).
+                    fields = [field for field in fields if field[0] != b"expect"]
                 self._fields = authority, fields
         return self._fields
+
+    @property
+    def hasTrailers(self) -> bool:
+        """Whether a trailer section follows the body."""
+        return self._trailers is not None
+
+    def trailerFields(self) -> Sequence[Field]:
+        """
+        The trailer section, once the body has been produced.
+
+        :raises InvalidRequest: what the user has made is not valid. Whatever else the user's code
+            raises passes through.
+        """
+        trailers = self._trailers
+        if callable(trailers):
+            return trailer_fields(trailers().getAllRawHeaders())
+        return trailers or ()
+
+    @property
+    def canBeSent(self) -> bool:
+        """Whether the body may be produced: for the first time, or again."""
+        return not self.bodyStarted or IReplayableBody.providedBy(self.body)
+
+    def rewind(self) -> None:
+        """
+        Get ready to be sent again. Whoever produced the body has been stopped.
+
+        :raises Exception: whatever the body raises.
+        """
+        if self.bodyStarted:
+            cast(IReplayableBody, self.body).rewind()
+            self.bodyStarted = False
+
+    def inform(self, status: int, fields: Iterable[Field]) -> None:
+        """An informational response has come."""
+        if self._onInformational is not None:
+            try:
+                self._onInformational(status, asHeaders(fields))
+            except Exception:  # noqa: BLE001 - a user's code must not end a connection that is shared
+                self._log.failure("onInformational of {uri!r} raised", uri=self.absoluteURI)
+
+
+def asHeaders(fields: Iterable[Field]) -> Headers:
+    """Fields as Twisted's users know them."""
+    headers = Headers()
+    for name, value in fields:
+        headers.addRawHeader(name, value)
+    return headers
 
 
 def _announcesNothing(method: bytes, fields: Sequence[Field]) -> None:

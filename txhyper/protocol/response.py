@@ -1,15 +1,15 @@
 """
-A response over HTTP/2, and the transport that the reader of its body is given.
+A response over HTTP/2.
 
 Owns what the user holds: status, headers, and the moment at which a body gets its reader. Decides
-nothing about the stream; :mod:`txhyper.protocol.exchange` does, and makes these.
+nothing about the stream; :mod:`txhyper.protocol.reading` does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.internet.interfaces import IProtocol
 from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IClientRequest, IResponse
@@ -17,16 +17,21 @@ from zope.interface import implementer
 
 from txhyper.core.streams import UNBOUNDED
 from txhyper.interfaces import IHyperResponse
+from txhyper.protocol.body import ReadableBody
+from txhyper.protocol.ending import COMPLETE, Ending
+from txhyper.protocol.request import asHeaders
 
 if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
     from txhyper.core.headers import ResponseHead
     from txhyper.protocol.exchange import Exchange
 
-__all__ = ["BodyTransport", "Response"]
+__all__ = ["Response"]
 
 
 @implementer(IHyperResponse)
-class Response:
+class Response(ReadableBody):
     """
     A response whose head has come.
 
@@ -39,9 +44,12 @@ class Response:
     """
 
     __slots__ = (
+        "_bounds",
+        "_ending",
         "_exchange",
         "_head",
         "_headers",
+        "_isDelivered",
         "code",
         "length",
         "previousResponse",
@@ -52,7 +60,11 @@ class Response:
     version = (b"HTTP", 2, 0)
 
     def __init__(self, exchange: Exchange, head: ResponseHead, remaining: int) -> None:
+        # Until the body has ended, and then how it ended.
         self._exchange: Exchange | None = exchange
+        self._ending: Ending = COMPLETE
+        self._isDelivered = False
+        self._bounds = exchange.bounds
         self._head = head
         self._headers: Headers | None = None
         self.code = head.status
@@ -70,9 +82,7 @@ class Response:
     def headers(self) -> Headers:
         """The header fields, made when first looked at."""
         if self._headers is None:
-            self._headers = Headers()
-            for name, value in self._head.fields:
-                self._headers.addRawHeader(name, value)
+            self._headers = asHeaders(self._head.fields)
         return self._headers
 
     def setPreviousResponse(self, response: IResponse) -> None:
@@ -90,52 +100,26 @@ class Response:
 
         :raises RuntimeError: the body has been given away already.
         """
-        exchange, self._exchange = self._exchange, None
-        if exchange is None:
+        self._deliver(protocol, False)
+
+    def _deliver(self, reader: IProtocol, isFramed: bool) -> None:
+        exchange = self._exchange
+        if self._isDelivered or exchange is None:
             raise RuntimeError("the body of this response has been delivered already")
-        exchange.deliver(self, protocol)
+        self._isDelivered = True
+        exchange.deliver(self, reader, isFramed)
+
+    def whenTrailers(self) -> Deferred[Headers]:
+        """As :meth:`txhyper.interfaces.IHyperResponse.whenTrailers`."""
+        if self._exchange is None:
+            return self._ending.whenTrailers()
+        return self._exchange.whenTrailers()
+
+    def concluded(self, ending: Ending) -> None:
+        """The body's reader has had everything: what remains is how it ended."""
+        self._exchange = None
+        self._ending = ending
 
     def __del__(self) -> None:
-        if self._exchange is not None:
+        if not self._isDelivered and self._exchange is not None:
             self._exchange.unread()
-
-
-@implementer(IPushProducer)
-class BodyTransport:
-    """
-    The transport of a body's reader: one stream, never the connection.
-
-    Pausing withholds the stream's credit. :meth:`stopProducing`, :meth:`loseConnection` and
-    :meth:`abortConnection` all reset the stream, if the body is not complete, and the reader's
-    ``connectionLost`` follows in a later turn. After the end, each of these does nothing.
-    """
-
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    @property
-    def disconnecting(self) -> bool:
-        """What some protocols look at within ``dataReceived``, to know whether to go on."""
-        return not self._exchange.isRead
-
-    def pauseProducing(self) -> None:
-        """Deliver nothing until :meth:`resumeProducing`."""
-        self._exchange.pause()
-
-    def resumeProducing(self) -> None:
-        """Deliver what is held, and whatever comes."""
-        self._exchange.resume()
-
-    def stopProducing(self) -> None:
-        """Give the body up."""
-        self._exchange.giveUp()
-
-    def loseConnection(self) -> None:
-        """Give the body up."""
-        self._exchange.giveUp()
-
-    def abortConnection(self) -> None:
-        """Give the body up."""
-        self._exchange.giveUp()

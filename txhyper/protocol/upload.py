@@ -9,35 +9,56 @@ octets come as were announced. Sends nothing: the connection's queue does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IProducer
+from twisted.internet.interfaces import IConsumer, IProducer, IPullProducer
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from txhyper.errors import LengthMismatch
+from txhyper.protocol.expectation import AwaitedBody
+from txhyper.protocol.pulling import PulledProducer
 
-if TYPE_CHECKING:
-    from txhyper.protocol.exchange import Exchange
+__all__ = ["Upload", "Uploading"]
 
-__all__ = ["Upload"]
+
+class Uploading(Protocol):
+    """What an upload asks of the exchange that it belongs to."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def write(self, data: bytes) -> bool:
+        """Take octets. :return: whether the producer has to pause."""
+
+    def uploadFinished(self) -> None:
+        """Everything has been written."""
+
+    def uploadFailed(self, error: Exception) -> None:
+        """The producer failed, or wrote more or less than it had announced."""
+
+    def later(self, call: Callable[..., object]) -> None:
+        """Call in the next turn of the reactor."""
 
 
 @implementer(IConsumer)
 class Upload:
     """The consumer that a body's producer writes to."""
 
-    __slots__ = ("_exchange", "_producer", "_remaining", "_running")
+    __slots__ = ("_exchange", "_producer", "_pulled", "_remaining", "_running")
 
-    def __init__(self, exchange: Exchange, producer: IBodyProducer, length: int | None) -> None:
+    def __init__(self, exchange: Uploading, producer: IBodyProducer, length: int | None) -> None:
         """:param length: the octets that content-length announces; None if it does not."""
         self._exchange = exchange
         self._producer = producer
         self._remaining = length
         self._running = False
+        # The pull producer that writes in the body's place, where there is one.
+        self._pulled: PulledProducer | None = None
 
     def start(self) -> None:
         """Start the producer. It may write, finish or fail before this returns."""
@@ -60,16 +81,28 @@ class Upload:
                 self._mismatched(f"{-self._remaining} octets more than its length")
                 return
         if self._exchange.write(data):
-            self._tell(self._producer.pauseProducing)
+            self.pause()
+
+    def pause(self) -> None:
+        """There is enough for now."""
+        if self._running:
+            self._tell((self._pulled or self._producer).pauseProducing)
 
     def resume(self) -> None:
         """The queue has drained."""
-        self._tell(self._producer.resumeProducing)
+        if self._running:
+            self._tell((self._pulled or self._producer).resumeProducing)
+
+    def proceed(self) -> None:
+        """The server wants the body, if it was told to expect it."""
+        if isinstance(self._producer, AwaitedBody):
+            self._producer.proceed()
 
     def stop(self) -> None:
         """Nobody wants the rest."""
         if self._running:
             self._running = False
+            self.unregisterProducer()
             self._tell(self._producer.stopProducing)
 
     def _tell(self, call: Callable[[], object]) -> None:
@@ -80,10 +113,22 @@ class Upload:
             self._failed(Failure())
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Some producers register themselves; they were known before."""
+        """
+        The body has somebody else write, such as :class:`~twisted.protocols.basic.FileSender`.
+
+        :param streaming: whether that is a push producer. Those are told to pause by way of the
+            body, as they were started by it.
+        """
+        if not streaming:
+            pulled = cast(IPullProducer, producer)
+            self._pulled = PulledProducer(pulled, self._tell, self._exchange.later)
+            self._pulled.resumeProducing()
 
     def unregisterProducer(self) -> None:
-        """The end is told by the producer's Deferred."""
+        """Nothing more is to be pulled. The end is told by the body's Deferred."""
+        if self._pulled is not None:
+            self._pulled.pauseProducing()
+            self._pulled = None
 
     def _mismatched(self, how: str) -> None:
         exchange = self._exchange

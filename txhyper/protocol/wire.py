@@ -68,11 +68,12 @@ class Wire:
         "_forced",
         "_outbound",
         "_paused",
-        "_reactor",
         "_timer",
         "_transport",
+        "bounds",
         "origin",
         "over",
+        "reactor",
     )
 
     def __init__(
@@ -90,7 +91,9 @@ class Wire:
         """
         #: The peer's name, for messages.
         self.origin = engine.origin
-        self._reactor = reactor
+        #: The connection's limits.
+        self.bounds = engine.bounds
+        self.reactor = reactor
         self._engine = engine
         self._outbound = outbound
         self._closed = closed
@@ -139,9 +142,15 @@ class Wire:
             self.touch()
         return mustPause
 
-    def finishUpload(self, stream: Stream) -> None:
-        """END_STREAM goes out with the last octet."""
+    def finishUpload(self, stream: Stream, trailers: Sequence[Field] | None) -> None:
+        """
+        END_STREAM goes out with the last octet, or with the trailers behind it.
+
+        :raises InvalidRequest: the trailers are larger than the peer accepts.
+        """
         if stream.sending:
+            if trailers is not None:
+                self._engine.trail(stream, trailers)
             self._outbound.finish(stream)
             self.touch()
 
@@ -163,11 +172,11 @@ class Wire:
 
     def later(self, call: Callable[..., object], *args: object) -> None:
         """Call in the next turn of the reactor."""
-        self._reactor.callLater(0, call, *args)
+        self.reactor.callLater(0, call, *args)
 
     def fromAnyThread(self, call: Callable[..., object], *args: object) -> None:
         """Call in the reactor's thread, from wherever the garbage collector happens to run."""
-        reactor = IReactorFromThreads(self._reactor, None)
+        reactor = IReactorFromThreads(self.reactor, None)
         # A clock in somebody's test has no threads.
         (self.later if reactor is None else reactor.callFromThread)(call, *args)
 
@@ -176,7 +185,7 @@ class Wire:
     def touch(self) -> None:
         """Something is to be sent: see to it that it is, once in this turn."""
         if not self._corked and self._timer is None and not self.over:
-            self._timer = self._reactor.callLater(0, self._turn)
+            self._timer = self.reactor.callLater(0, self._turn)
 
     def _turn(self) -> None:
         self._timer = None
@@ -272,7 +281,7 @@ class Wire:
         self.over = True
         self._cancel()
         if self._transport is not None:
-            self._timer = self._reactor.callLater(CLOSE_TIMEOUT, self._cutOff)
+            self._timer = self.reactor.callLater(CLOSE_TIMEOUT, self._cutOff)
             cast(IConsumer, self._transport).unregisterProducer()
             self._write(self._engine.take())
             self._transport.loseConnection()

@@ -1,0 +1,269 @@
+"""
+What a request's body may be, besides a producer of the user's own.
+
+Owns the producers for bytes, for file-like objects and for iterables, asynchronous or not. Each is
+an :class:`~twisted.web.iweb.IBodyProducer` that HTTP/2 and HTTP/1.1 drive alike. None holds more of
+the body than the piece at hand. Those that can begin anew provide
+:class:`~txhyper.interfaces.IReplayableBody`, so that their requests may be sent again.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
+from zope.interface import implementer
+
+from txhyper.errors import InvalidRequest
+from txhyper.interfaces import IReplayableBody
+
+__all__ = ["PIECE", "asProducer"]
+
+#: Octets that are read from a file at a time.
+PIECE = 64 * 1024
+
+
+def asProducer(body: Any) -> IBodyProducer | None:
+    """
+    The producer for whatever a user gives as a body.
+
+    :param body: None, an :class:`~twisted.web.iweb.IBodyProducer`, bytes, a file-like object in
+        binary mode, an asynchronous iterable of bytes, or an iterable of bytes.
+    :raises InvalidRequest: it is none of these.
+    """
+    # Not everybody declares what they provide.
+    if body is None or callable(getattr(body, "startProducing", None)):
+        return cast("IBodyProducer | None", body)
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return BytesBody(bytes(body))
+    if isinstance(body, str):
+        raise InvalidRequest("a body is bytes, not str: encode it")
+    if isinstance(body, io.TextIOBase):
+        raise InvalidRequest("a body's file has to be open in binary mode")
+    if callable(getattr(body, "read", None)):
+        return FileBody(body) if _isSeekable(body) else StreamBody(body)
+    if isinstance(body, AsyncIterable):
+        return AsyncIterableBody(body)
+    if isinstance(body, Iterable):
+        return IterableBody(body)
+    raise InvalidRequest(
+        f"a body is an IBodyProducer, bytes, a binary file or an iterable of bytes, not {body!r}"
+    )
+
+
+def _isSeekable(file: Any) -> bool:
+    seekable: Callable[[], bool] | None = getattr(file, "seekable", None)
+    if seekable is not None:
+        return seekable()
+    return hasattr(file, "seek") and hasattr(file, "tell")
+
+
+def _octets(piece: object) -> bytes:
+    """:raises TypeError: what the user's object has given is not bytes."""
+    if not isinstance(piece, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a body's pieces are bytes, not {type(piece).__name__}")
+    return bytes(piece)
+
+
+@implementer(IBodyProducer)
+class Pieces:
+    """
+    A body in pieces that are there when they are asked for.
+
+    :ivar length: octets, or ``UNKNOWN_LENGTH``.
+    """
+
+    length: int | Any = UNKNOWN_LENGTH
+
+    def __init__(self) -> None:
+        self._pieces: Iterator[object] = iter(())
+        self._consumer: IConsumer | None = None
+        self._finished: Deferred[None] | None = None
+        self._isPaused = False
+        self._isWriting = False
+
+    def _begin(self) -> Iterator[object]:
+        """The body from its first piece."""
+        raise NotImplementedError
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """
+        Write until the consumer asks for a pause.
+
+        :return: fires when everything has been written, fails when the user's object does.
+        """
+        finished: Deferred[None] = Deferred(lambda _: self.stopProducing())
+        self._pieces = self._begin()
+        self._consumer, self._finished, self._isPaused = consumer, finished, False
+        self._write()
+        return finished
+
+    def _write(self) -> None:
+        if self._isWriting:
+            # The consumer has paused and resumed within a write.
+            return
+        self._isWriting = True
+        try:
+            while self._consumer is not None and not self._isPaused:
+                piece = _octets(next(self._pieces))
+                # An empty chunk would end an HTTP/1.1 body.
+                if piece:
+                    self._consumer.write(piece)
+        except StopIteration:
+            self._end(None)
+        except Exception:  # noqa: BLE001 - a user's code: it fails its own request
+            self._end(Failure())
+        finally:
+            self._isWriting = False
+
+    def _end(self, result: Any) -> None:
+        finished, self._finished, self._consumer = self._finished, None, None
+        # The user's object may have had the request cancelled while it was asked for a piece.
+        if finished is not None:
+            finished.callback(result)
+
+    def pauseProducing(self) -> None:
+        """Write nothing until :meth:`resumeProducing`."""
+        self._isPaused = True
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        self._isPaused = False
+        self._write()
+
+    def stopProducing(self) -> None:
+        """Nobody wants the rest; the Deferred never fires."""
+        self._consumer = self._finished = None
+
+
+class IterableBody(Pieces):
+    """An iterable of bytes, of unknown length. It is gone through once."""
+
+    def __init__(self, iterable: Iterable[object]) -> None:
+        super().__init__()
+        self._iterable = iterable
+
+    def _begin(self) -> Iterator[object]:
+        return iter(self._iterable)
+
+
+@implementer(IReplayableBody)
+class BytesBody(Pieces):
+    """Bytes."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self._body = body
+        self.length = len(body)
+
+    def _begin(self) -> Iterator[object]:
+        return iter((self._body,))
+
+    def rewind(self) -> None:
+        """There is nothing to do."""
+
+
+class StreamBody(Pieces):
+    """A file-like object that cannot seek, such as a pipe: of unknown length, read once."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self._file = file
+
+    def _begin(self) -> Iterator[object]:
+        # Nothing read is the end, whatever the type of nothing.
+        return iter(lambda: self._file.read(PIECE) or b"", b"")
+
+
+@implementer(IReplayableBody)
+class FileBody(StreamBody):
+    """A file-like object that can seek: its body is what follows its position of now."""
+
+    def __init__(self, file: Any) -> None:
+        """:raises OSError: the file does not say where it is, or how long."""
+        super().__init__(file)
+        self._start = file.tell()
+        self.length = max(0, file.seek(0, os.SEEK_END) - self._start)
+        file.seek(self._start)
+
+    def rewind(self) -> None:
+        """Back to where it was when the request was made."""
+        self._file.seek(self._start)
+
+
+@implementer(IBodyProducer)
+class AsyncIterableBody:
+    """An asynchronous iterable of bytes, of unknown length. It is gone through once."""
+
+    length = UNKNOWN_LENGTH
+
+    _log = Logger()
+
+    def __init__(self, iterable: AsyncIterable[object]) -> None:
+        self._iterable = iterable
+        # Fires when the consumer takes more; None if it does.
+        self._pause: Deferred[None] | None = None
+        self._isStopped = False
+        # What asks for the pieces, and its outcome.
+        self._coroutine: Any = None
+        self._running: Deferred[None] | None = None
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """
+        Ask for one piece after the other, none during a pause.
+
+        :return: fires when everything has been written, fails when the iterable does.
+        """
+        finished: Deferred[None] = Deferred(lambda _: self.stopProducing())
+        self._coroutine = self._produce(aiter(self._iterable), consumer)
+        self._running = Deferred.fromCoroutine(self._coroutine)
+        self._running.addBoth(self._over, finished)
+        return finished
+
+    async def _produce(self, iterator: AsyncIterator[object], consumer: IConsumer) -> None:
+        try:
+            async for piece in iterator:
+                octets = _octets(piece)
+                # An empty chunk would end an HTTP/1.1 body.
+                if octets and not self._isStopped:
+                    consumer.write(octets)
+                while self._pause is not None:
+                    await self._pause
+                if self._isStopped:
+                    break
+        finally:
+            # A generator has to be told when its rest is not wanted.
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _over(self, result: Any, finished: Deferred[None]) -> None:
+        if not self._isStopped:
+            finished.callback(result)
+        elif isinstance(result, Failure) and not result.check(CancelledError):
+            self._log.failure("a body failed when it was not wanted any more", result)
+
+    def pauseProducing(self) -> None:
+        """Ask for nothing until :meth:`resumeProducing`."""
+        if self._pause is None:
+            self._pause = Deferred()
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.callback(None)
+
+    def stopProducing(self) -> None:
+        """Nobody wants the rest: the iterable is closed, and the Deferred never fires."""
+        self._isStopped = True
+        # From within its own step it comes to the end by itself.
+        if self._running is not None and not self._coroutine.cr_running:
+            self._running.cancel()

@@ -1,0 +1,205 @@
+"""
+What goes over one HTTP/1.1 connection, in the shape that HTTP/2 gives it.
+
+Owns the response as users hold it, and the body on its way to Twisted's HTTP/1.1 client, which
+expects more of a producer than a producer may know. Knows no private name of Twisted's:
+:mod:`txhyper.protocol.http11` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IProtocol, IReactorTime
+from twisted.python.components import proxyForInterface
+from twisted.python.failure import Failure
+from twisted.web.client import RequestGenerationFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from txhyper.core.bounds import Bounds
+from txhyper.core.headers import Field
+from txhyper.interfaces import IHyperResponse
+from txhyper.protocol.bodies import BytesBody
+from txhyper.protocol.body import ReadableBody
+from txhyper.protocol.ending import Ending
+from txhyper.protocol.expectation import AwaitedBody, isExpected
+from txhyper.protocol.request import Request
+from txhyper.protocol.upload import Upload
+
+__all__ = ["HTTP11Response", "WrittenBody", "trailerField"]
+
+
+@implementer(IHyperResponse)
+class HTTP11Response(
+    ReadableBody,
+    proxyForInterface(IResponse),  # type: ignore[misc]  # made at run time
+):
+    """
+    A response over HTTP/1.1.
+
+    One that is thrown away unread costs its connection, unless it is complete.
+    """
+
+    streamId = None
+
+    def __init__(
+        self, original: IResponse, bounds: Bounds, ending: Ending, unread: Callable[[], None]
+    ) -> None:
+        """
+        :param original: Twisted's response.
+        :param ending: told how the body ends.
+        :param unread: called, in whatever thread, when the response has become garbage unread.
+        """
+        super().__init__(original)
+        self._bounds = bounds
+        self._ending = ending
+        self._unread: Callable[[], None] | None = unread
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        """As :meth:`twisted.web.iweb.IResponse.deliverBody`."""
+        self._deliver(protocol, False)
+
+    def _deliver(self, reader: IProtocol, isFramed: bool) -> None:
+        self._unread = None
+        self.original.deliverBody(reader)
+
+    def whenTrailers(self) -> Deferred[Headers]:
+        """As :meth:`txhyper.interfaces.IHyperResponse.whenTrailers`."""
+        return self._ending.whenTrailers()
+
+    def __del__(self) -> None:
+        if self._unread is not None and not self._ending.isOver:
+            self._unread()
+
+
+@implementer(IBodyProducer)
+class WrittenBody:
+    """
+    A request's body as Twisted asks for it: the producer of an upload, and what the upload asks.
+
+    What it writes is never empty, since an empty chunk is the end of a chunked body.
+    """
+
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        fields: Sequence[Field],
+        reactor: IReactorTime,
+        bounds: Bounds,
+        origin: str,
+    ) -> WrittenBody | None:
+        """
+        A request's body, which begins when Twisted starts it; None where there is nothing to send.
+
+        :param fields: the request's.
+        :param origin: for messages.
+        """
+        body = request.body
+        if body is None:
+            if not request.hasTrailers:
+                return None
+            body = BytesBody(b"")
+        elif isExpected(fields):
+            body = AwaitedBody(reactor, request, bounds.continue_timeout)
+        else:
+            request.bodyStarted = True
+        announced = [int(value) for name, value in fields if name == b"content-length"]
+        return cls(origin, request, body, announced[0] if announced else None, reactor)
+
+    def __init__(
+        self,
+        name: str,
+        request: Request,
+        body: IBodyProducer,
+        length: int | None,
+        reactor: IReactorTime,
+    ) -> None:
+        self.name = name
+        # Trailers take a chunked body.
+        self.length = UNKNOWN_LENGTH if request.hasTrailers or length is None else length
+        self._request = request
+        self._reactor = reactor
+        self._upload = Upload(self, body, length)
+        self._consumer: Any = None
+        self._written: Deferred[None] = Deferred(lambda _: self.stopProducing())
+
+    # -- what Twisted asks for -------------------------------------------------------------------
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Start the body. :return: fires when all of it was written, fails when it does."""
+        self._consumer = consumer
+        self._upload.start()
+        return self._written
+
+    def pauseProducing(self) -> None:
+        """The transport has enough."""
+        self._upload.pause()
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        self._upload.resume()
+
+    def stopProducing(self) -> None:
+        """Nobody wants the rest."""
+        self._upload.stop()
+
+    # -- what the upload asks for ----------------------------------------------------------------
+
+    def write(self, data: bytes) -> bool:
+        """Octets of the body. :return: False: it is the transport that asks for a pause."""
+        if data:
+            self._consumer.write(data)
+        return False
+
+    def uploadFinished(self) -> None:
+        """Everything has been written."""
+        request, encoder = self._request, self._consumer
+        try:
+            if request.hasTrailers:
+                encoder.transport = LastChunk(encoder.transport, request.trailerFields())
+        except Exception:  # noqa: BLE001 - the trailers are made by a user's code
+            self._written.errback(Failure())
+        else:
+            self._written.callback(None)
+
+    def uploadFailed(self, error: Exception) -> None:
+        """The producer failed, or wrote more or less than it had announced."""
+        # Twisted says itself that it was the body's producer that failed.
+        (reason,) = error.reasons if isinstance(error, RequestGenerationFailed) else [error]
+        self._written.errback(reason)
+
+    def later(self, call: Callable[..., object]) -> None:
+        """Call in the next turn of the reactor."""
+        self._reactor.callLater(0, call)
+
+    def proceed(self) -> None:
+        """The server wants the body, if it was told to expect it."""
+        self._upload.proceed()
+
+
+class LastChunk:
+    """Where Twisted writes the last chunk of a body: the trailers go with it."""
+
+    def __init__(self, transport: Any, fields: Sequence[Field]) -> None:
+        self._wrapped = transport
+        self._fields = fields
+
+    def writeSequence(self, last: Sequence[bytes]) -> None:
+        """Write the size of the last chunk, which is 0, the trailers, and an empty line."""
+        lines = [b"%b: %b\r\n" % field for field in self._fields]
+        self._wrapped.writeSequence([last[0], *lines, b"\r\n"])
+
+    def unregisterProducer(self) -> None:
+        """Pass it on."""
+        self._wrapped.unregisterProducer()
+
+
+def trailerField(line: bytes) -> Field:
+    """A trailer line as HTTP/2 would have it."""
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip(b" \t")
