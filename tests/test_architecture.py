@@ -72,6 +72,7 @@ PUBLIC_NAMES = [
     "HyperError",
     "IHTTPConnection",
     "IHyperResponse",
+    "IReplayableBody",
     "Initiator",
     "InvalidRequest",
     "LengthMismatch",
@@ -86,6 +87,8 @@ PUBLIC_NAMES = [
     "StreamRefused",
     "StreamReset",
     "TimedOut",
+    "TunnelEndpoint",
+    "TunnelRefused",
     "__version__",
     "contentDecoders",
 ]

@@ -30,10 +30,12 @@ from txhyper.errors import (
     StreamRefused,
     StreamReset,
     TimedOut,
+    TunnelRefused,
 )
-from txhyper.interfaces import IHTTPConnection, IHyperResponse
+from txhyper.interfaces import IHTTPConnection, IHyperResponse, IReplayableBody
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.request import Request
+from txhyper.protocol.tunnel import TunnelEndpoint
 
 __version__ = "0.1.0"
 
@@ -57,6 +59,7 @@ __all__ = [
     "HyperError",
     "IHTTPConnection",
     "IHyperResponse",
+    "IReplayableBody",
     "Initiator",
     "InvalidRequest",
     "LengthMismatch",
@@ -71,6 +74,8 @@ __all__ = [
     "StreamRefused",
     "StreamReset",
     "TimedOut",
+    "TunnelEndpoint",
+    "TunnelRefused",
     "__version__",
     "contentDecoders",
 ]

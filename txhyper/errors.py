@@ -41,6 +41,7 @@ __all__ = [
     "StreamRefused",
     "StreamReset",
     "TimedOut",
+    "TunnelRefused",
     "code_name",
 ]
 
@@ -180,6 +181,15 @@ class TimedOut(HyperError):
 
 class HandshakeTimedOut(TimedOut):
     """The TLS handshake did not end in time; nothing of HTTP was sent."""
+
+
+class TunnelRefused(HyperError):
+    """A proxy answered CONNECT with something else than a 2xx (RFC 9110 section 9.3.6)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        #: The status of its answer.
+        self.status = status
 
 
 class BodyError(HyperError):

@@ -133,7 +133,8 @@ class Exchange(ReadingSide):
 
     def finished(self) -> None:
         """The response is complete."""
-        if self.opened().sending:
+        # The two ways of a tunnel end apart.
+        if self.opened().sending and self.request.method != b"CONNECT":
             # The server has answered in full and needs no more (RFC 9113 section 8.1). Not at once:
             # what is queued may end the stream in this turn, or the server's own RST_STREAM may.
             self._stopUpload()

@@ -31,6 +31,7 @@ from txhyper.errors import (
     ConnectionTerminated,
     ConnectionUnusable,
     HyperError,
+    InvalidRequest,
     ProtocolViolation,
 )
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
@@ -181,6 +182,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             reserved = True
             if not self.isUsable():
                 raise ConnectionUnusable(f"{self.origin}: the connection is closing")
+            if request.method == b"CONNECT":
+                raise InvalidRequest(f"{self.origin}: CONNECT takes a server that speaks HTTP/2")
             wireRequest = self._wireRequest(request)
         except HyperError as error:
             if reserved:
