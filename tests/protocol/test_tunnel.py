@@ -414,6 +414,8 @@ class EndTests(TunnelTestCase):
         talker.transport.loseWriteConnection()
         talker.transport.registerProducer(writer, True)
         self.assertEqual(["stop"], writer.calls)
+        talker.transport.write(b"none")
+        self.assertEqual((b"", True), self.sent())
 
     def test_closesItsSideLast(self) -> None:
         """The second side that closes ends it, whoever's that is."""

@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web._newclient import HTTP11ClientProtocol, TransportProxyProducer
+from twisted.web._newclient import HTTP11ClientProtocol
 from twisted.web._newclient import Request as WireRequest
 from twisted.web.client import URI, ResponseFailed
 from twisted.web.http import PotentialDataLoss
@@ -38,34 +38,16 @@ from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.ending import COMPLETE, Ending
-from txhyper.protocol.http11_messages import HTTP11Response, WrittenBody, trailerField
+from txhyper.protocol.http11_messages import (
+    BodyTransport,
+    HTTP11Response,
+    WrittenBody,
+    trailerField,
+)
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import RequestLimits, Timer
 
 __all__ = ["HTTP11ClientConnection"]
-
-
-class _BodyTransport(TransportProxyProducer):
-    """What Twisted gives the reader of a body, and what its own ``readBody`` looks for besides."""
-
-    def __init__(
-        self,
-        proxy: TransportProxyProducer,
-        abort: Callable[[], None],
-        fromAnyThread: Callable[..., None],
-    ) -> None:
-        # Twisted's ends proxying on its own when the response is over, and so ends ours.
-        self._producer = self._proxy = proxy
-        self._abort = abort
-        self._fromAnyThread = fromAnyThread
-
-    def abortConnection(self) -> None:
-        """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
-        if self._proxy._producer is not None:
-            self._abort()
-
-    def forget(self) -> None:
-        """Give the body up, from whatever thread the garbage collector runs in."""
-        self._fromAnyThread(self.abortConnection)
 
 
 @implementer(IHTTPConnection)
@@ -87,11 +69,13 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         persistent: bool = True,
         bounds: Bounds | None = None,
         onIdle: Callable[[HTTP11ClientConnection], None] | None = None,
+        timer: Timer | None = None,
     ) -> None:
         """
         :param reactor: for time.
         :param origin: the peer's name, for messages.
         :param bounds: the limits to keep.
+        :param timer: for the time limits of requests; one of its own if None.
         :param persistent: whether to keep the connection after a request.
         """
         super().__init__()
@@ -100,6 +84,10 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self.openCount = 0
         self._reactor = reactor
         self._bounds = bounds or Bounds()
+        self._timer = Timer(reactor) if timer is None else timer
+        # The limits of the request at hand, and the one that has passed.
+        self._limits: RequestLimits | None = None
+        self._expired: Exception | None = None
         self._persistent = persistent
         self._protocol = HTTP11ClientProtocol(self._quiescent)
         self._closing = False
@@ -136,6 +124,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         try:
             self._protocol.connectionLost(reason)
         finally:
+            self._timer.quiet()
             self._tellClosed()
 
     def isUsable(self) -> bool:
@@ -191,6 +180,9 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             claim.failed(error)
             return
         self._claim = claim
+        self._limits = request.limits
+        if self._limits is not None:
+            self._limits.sent(self.origin)
         sent = self._protocol.request(wireRequest)
         parser = cast(Any, self._protocol._parser)
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
@@ -246,6 +238,9 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             return
         self._ending = Ending()
         response._bodyDataFinished = partial(self._bodyEnded, response, parser, self._ending)
+        if self._limits is not None:
+            self._limits.responded(self._expire)
+            response._bodyDataReceived = partial(self._bodyReceived, response, self._limits)
         type(parser).allHeadersReceived(parser)
         # Told as soon as it is here: Twisted waits until the request has been written.
         self._responded(response, claim)
@@ -267,6 +262,10 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         fields = response.headers.getAllRawHeaders()
         request.inform(response.code, [(name, one) for name, values in fields for one in values])
 
+    def _bodyReceived(self, response: Any, limits: RequestLimits, data: bytes) -> None:
+        limits.begin("bodyIdle")
+        type(response)._bodyDataReceived(response, data)
+
     def _bodyEnded(
         self, response: Any, parser: Any, ending: Ending, reason: Failure | None = None
     ) -> None:
@@ -274,12 +273,18 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         A body has ended. One without a length may end with its connection, but not by accident.
         Twisted tells of both alike, as a potential loss; here it is certain.
         """
-        del response._bodyDataFinished
+        # Without what was put before Twisted's own, response and connection are no circle.
+        vars(response).pop("_bodyDataFinished")
+        vars(response).pop("_bodyDataReceived", None)
+        if self._limits is not None:
+            self._limits.over()
         lost = self._lost
         isVague = reason is not None and reason.check(PotentialDataLoss)
-        if isVague and lost is not None and not lost.check(ConnectionDone):
+        isCut = isVague and lost is not None and not lost.check(ConnectionDone)
+        if isCut or (reason is not None and self._expired is not None):
             isVague = False
-            reason = Failure(ResponseFailed([Failure(self._translate(lost.value))], response))
+            cause = self._translate(None if lost is None else lost.value)
+            reason = Failure(ResponseFailed([Failure(cause)], response))
         response._bodyDataFinished(reason)
         if reason is None or isVague:
             # Those that its decoder found, if it was chunked.
@@ -303,15 +308,16 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _responded(self, response: Any, claim: IClaim) -> None:
         if self._isTold(claim):
-            response._transport = _BodyTransport(
-                response._transport, self.abort, self._fromAnyThread
+            limits, ending = self._limits, self._ending
+            response._transport = BodyTransport(
+                response._transport, ending, limits, self.abort, self._fromAnyThread
             )
             unread = partial(self._fromAnyThread, self.abort)
             body = self._body
             if body is not None:
                 # A server that refuses does not want what this request carries.
                 (body.stopProducing if response.code >= 300 else body.proceed)()
-            claim.responded(HTTP11Response(response, self._bounds, self._ending, unread))
+            claim.responded(HTTP11Response(response, self._bounds, ending, limits, unread))
 
     def _failed(self, reason: Failure, claim: IClaim) -> None:
         if self._isTold(claim):
@@ -319,6 +325,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _translate(self, error: BaseException | None) -> Exception:
         """The error of ours that says the same, if there is one."""
+        if self._expired is not None:
+            return self._expired
         reasons = [reason.value for reason in getattr(error, "reasons", [])]
         for inner in [error, *reasons]:
             if isinstance(inner, HyperError):
@@ -332,14 +340,19 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             return ProtocolViolation(f"{self.origin}: the response is not HTTP/1.1: {how}")
         return cast(Exception, error)
 
-    def cancel(self, claim: IClaim) -> None:
+    def cancel(self, claim: IClaim, error: Exception | None = None) -> None:
         """Give a request up. Over HTTP/1.1 this costs the connection."""
         sent = self._sent
         if self._isTold(claim):
             if sent is not None:
                 sent.cancel()
             self.abort()
-            claim.failed(CancelledError())
+            claim.failed(error or CancelledError())
+
+    def _expire(self, error: Exception) -> None:
+        """The time for the rest of a response is up."""
+        self._expired = error
+        self.abort()
 
     def request(self, request: Request) -> Deferred[IHyperResponse]:
         """
@@ -347,7 +360,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
         :return: fires with the response; cancelling it closes the connection.
         """
-        claim = OwnClaim(self.cancel)
+        claim = OwnClaim(request, self.cancel, self._timer, self.origin)
         self.issue(request, claim)
         return claim.deferred
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IProtocol, IReactorTime
+from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, IReactorTime
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed
@@ -28,9 +28,63 @@ from txhyper.protocol.body import ReadableBody
 from txhyper.protocol.ending import Ending
 from txhyper.protocol.expectation import AwaitedBody, isExpected
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import RequestLimits
 from txhyper.protocol.upload import Upload
 
-__all__ = ["HTTP11Response", "WrittenBody", "trailerField"]
+__all__ = ["BodyTransport", "HTTP11Response", "WrittenBody", "trailerField"]
+
+
+@implementer(IPushProducer)
+class BodyTransport:
+    """What Twisted gives the reader of a body, and what its own ``readBody`` looks for besides."""
+
+    def __init__(
+        self,
+        proxy: Any,
+        ending: Ending,
+        limits: RequestLimits | None,
+        abort: Callable[[], None],
+        fromAnyThread: Callable[..., None],
+    ) -> None:
+        """
+        :param proxy: Twisted's, which does nothing once the response is over.
+        :param abort: aborts the connection.
+        :param fromAnyThread: calls in the reactor's thread.
+        """
+        self._proxy = proxy
+        self._ending = ending
+        self._limits = limits
+        self._abort = abort
+        self._fromAnyThread = fromAnyThread
+
+    def pauseProducing(self) -> None:
+        """Deliver nothing until :meth:`resumeProducing`."""
+        if self._limits is not None:
+            self._limits.end("bodyIdle")
+        self._proxy.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Deliver what comes."""
+        if self._limits is not None and not self._ending.isOver:
+            self._limits.begin("bodyIdle")
+        self._proxy.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Give the body up."""
+        self._proxy.stopProducing()
+
+    def loseConnection(self) -> None:
+        """Give the body up."""
+        self._proxy.loseConnection()
+
+    def abortConnection(self) -> None:
+        """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
+        if not self._ending.isOver:
+            self._abort()
+
+    def forget(self) -> None:
+        """Give the body up, from whatever thread the garbage collector runs in."""
+        self._fromAnyThread(self.abortConnection)
 
 
 @implementer(IHyperResponse)
@@ -47,7 +101,12 @@ class HTTP11Response(
     streamId = None
 
     def __init__(
-        self, original: IResponse, bounds: Bounds, ending: Ending, unread: Callable[[], None]
+        self,
+        original: IResponse,
+        bounds: Bounds,
+        ending: Ending,
+        limits: RequestLimits | None,
+        unread: Callable[[], None],
     ) -> None:
         """
         :param original: Twisted's response.
@@ -57,6 +116,7 @@ class HTTP11Response(
         super().__init__(original)
         self._bounds = bounds
         self._ending = ending
+        self._limits = limits
         self._unread: Callable[[], None] | None = unread
 
     def deliverBody(self, protocol: IProtocol) -> None:
@@ -65,6 +125,8 @@ class HTTP11Response(
 
     def _deliver(self, reader: IProtocol, isFramed: bool) -> None:
         self._unread = None
+        if self._limits is not None and not self._ending.isOver:
+            self._limits.begin("bodyIdle")
         self.original.deliverBody(reader)
 
     def whenTrailers(self) -> Deferred[Headers]:
