@@ -26,6 +26,7 @@ from tests.protocol.scene import (
     WholeBody,
 )
 from txhyper.client.pool import ConnectionPool
+from txhyper.client.route import Route
 from txhyper.core import frames
 
 __all__ = [
@@ -98,7 +99,7 @@ class PoolTestCase(SynchronousTestCase):
     ) -> Deferred[Any]:
         """Send a request, and count how often its Deferred fires."""
         request = Tracked(method, origin.encode() + path, headers, body)
-        deferred = self.pool.send(origin, lambda: origin, lambda: self.network, request)
+        deferred = self.pool.send(Route(origin, origin, lambda: self.network), request)
         return self.counted(deferred)
 
     def counted(self, deferred: Deferred[Any]) -> Deferred[Any]:

@@ -225,7 +225,7 @@ class RememberedTests(AgentTestCase):
             for _ in range(2):
                 with mock.patch.object(self.agent.pool, "send") as send:
                     self.request(uri)
-                request = send.call_args.args[3]
+                request = send.call_args.args[1]
                 self.assertEqual((authority, path), (request.authority, request.path), uri)
         for uri in (b"https://a.test/ ?", b"https://a.test/\xff", b"https://u@a.test/p"):
             for _ in range(2):

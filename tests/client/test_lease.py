@@ -24,6 +24,7 @@ from tests.client.scene import (
     read,
 )
 from txhyper.client.lease import Lease
+from txhyper.client.route import Route
 from txhyper.core.bounds import Bounds
 from txhyper.errors import (
     ConnectionTerminated,
@@ -329,7 +330,7 @@ class MemoryTests(PoolTestCase):
     def tracked(self, body: Any = None) -> tuple[Any, weakref.ref[Any]]:
         """A request's Deferred, and a weak reference to the request."""
         request = Tracked(b"GET" if body is None else b"PUT", b"https://a.test/", None, body)
-        deferred = self.pool.send("a", lambda: "a", lambda: self.network, request)
+        deferred = self.pool.send(Route("a", "a", lambda: self.network), request)
         return deferred, weakref.ref(request)
 
     def test_response(self) -> None:

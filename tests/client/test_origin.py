@@ -18,6 +18,7 @@ from tests.client.scene import (
     Producer,
     Tracked,
 )
+from txhyper.client.route import Route
 from txhyper.errors import ConnectionUnusable, HTTP11Required, InvalidRequest
 from txhyper.protocol.connection import HTTP2ClientProtocol
 
@@ -52,7 +53,7 @@ class SharedDialTests(PoolTestCase):
             raise KeyError("no route")
 
         request = Tracked(b"GET", b"https://a.test/")
-        self.failureResultOf(self.pool.send("a", lambda: "a", endpoint, request), KeyError)
+        self.failureResultOf(self.pool.send(Route("a", "a", endpoint), request), KeyError)
         self.assertEqual({}, self.pool._origins)
 
     def test_cancelAfterTheConnection(self) -> None:

@@ -13,6 +13,7 @@ from twisted.web.client import ResponseNeverReceived
 from tests.client.network import Network
 from tests.client.scene import CANCEL, MAX_CONCURRENT_STREAMS, REFUSED_STREAM, PoolTestCase
 from txhyper.client.agent import Agent
+from txhyper.client.route import Route
 from txhyper.errors import (
     ConnectTimedOut,
     HandshakeTimedOut,
@@ -31,7 +32,7 @@ class LimitTestCase(PoolTestCase):
         """Send a request with limits."""
         origin = "https://a.test"
         request = Request(method, b"https://a.test/", timeouts=Timeouts(**given))
-        return self.counted(self.pool.send(origin, lambda: origin, lambda: self.network, request))
+        return self.counted(self.pool.send(Route(origin, origin, lambda: self.network), request))
 
 
 class DialTests(LimitTestCase):

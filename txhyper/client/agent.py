@@ -8,6 +8,8 @@ it is handed the pool.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.abstract import isIPv6Address
@@ -27,10 +29,12 @@ from zope.interface import implementer
 
 from txhyper.client.endpoints import StandardEndpointFactory
 from txhyper.client.pool import ConnectionPool
+from txhyper.client.route import Route
 from txhyper.client.tls import defaultPolicy
 from txhyper.core.headers import check_target
 from txhyper.errors import InvalidRequest
 from txhyper.interfaces import IHyperResponse
+from txhyper.protocol.negotiation import OFFERS
 from txhyper.protocol.request import DEFAULT_PORTS, Request, authorityOf, splitURI
 from txhyper.protocol.timeouts import Timeouts
 
@@ -39,6 +43,9 @@ __all__ = ["Agent"]
 #: Origins whose URIs are remembered as taken apart.
 REMEMBERED = 1000
 
+#: HTTP/2 without TLS, among the protocols that an agent may speak.
+H2C = b"h2c"
+
 #: One for all agents, so that they share the contexts that it keeps.
 _policy = defaultPolicy()
 
@@ -46,13 +53,14 @@ _policy = defaultPolicy()
 class Target:
     """One origin, as a prefix of URIs names it."""
 
-    __slots__ = ("_factory", "_host", "_port", "_uri", "authority", "key", "scheme")
+    __slots__ = ("authority", "route", "scheme")
 
     def __init__(
         self,
         uri: bytes,
         parts: tuple[bytes, bytes, int | None, bytes],
         factory: IAgentEndpointFactory,
+        protocols: Sequence[bytes],
         sharing: object,
     ) -> None:
         """
@@ -73,24 +81,24 @@ class Target:
                 raise InvalidRequest(f"the URI {uri!r} has no IPv6 address in its brackets")
             # As dialling knows it.
             host = address + (b"%" + zone if zone else b"")
-        self.key = (scheme, host, port, sharing)
-        self._uri = uri
-        self._host = host
-        self._port = port
-        self._factory = factory
+        self.route = Route(
+            (scheme, host, port, sharing),
+            f"{scheme.decode()}://{self.authority.decode()}",
+            partial(_endpoint, factory, uri, host, port),
+            [protocol for protocol in protocols if protocol != H2C],
+            scheme == b"http" and H2C in protocols,
+        )
 
-    def name(self) -> str:
-        """For messages."""
-        return f"{self.scheme.decode()}://{self.authority.decode()}"
 
-    def endpoint(self) -> IStreamClientEndpoint:
-        """Where to dial."""
-        uri = URI.fromBytes(self._uri)
-        # As the key has them: Twisted leaves the host's case as it is, and takes the colon before
-        # an empty port for a part of the host.
-        uri.host, uri.port = self._host, self._port
-        endpoint: IStreamClientEndpoint = self._factory.endpointForURI(uri)
-        return endpoint
+def _endpoint(
+    factory: IAgentEndpointFactory, uri: bytes, host: bytes, port: int
+) -> IStreamClientEndpoint:
+    parsed = URI.fromBytes(uri)
+    # As the key has them: Twisted leaves the host's case as it is, and takes the colon before an
+    # empty port for a part of the host.
+    parsed.host, parsed.port = host, port
+    endpoint: IStreamClientEndpoint = factory.endpointForURI(parsed)
+    return endpoint
 
 
 @implementer(IAgent)
@@ -113,6 +121,7 @@ class Agent:
         pool: ConnectionPool | None = None,
         *,
         timeouts: Timeouts | None = None,
+        protocols: Sequence[bytes] = OFFERS,
     ) -> None:
         """
         :param reactor: for connections and time.
@@ -122,14 +131,20 @@ class Agent:
         :param pool: the connections, which agents may share.
         :param timeouts: the time limits of each request, unless a
             :class:`~txhyper.Request` has its own.
+        :param protocols: what may be spoken, best first. Over TLS ``b"h2"`` and ``b"http/1.1"`` are
+            offered by ALPN; ``b"h2c"`` among them means that ``http`` URIs are spoken to in HTTP/2
+            without asking (prior knowledge, RFC 9113 section 3.3).
         :raises TypeError: the context factory is no
             :class:`~twisted.web.iweb.IPolicyForHTTPS`, or the pool is not one of ours.
+        :raises ValueError: a protocol is not known, or there is none to be spoken over TLS.
         """
         policy = _policy if contextFactory is None else contextFactory
         if not IPolicyForHTTPS.providedBy(policy):
             raise TypeError(f"contextFactory {policy!r} does not provide IPolicyForHTTPS")
         factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
-        self._init(reactor, factory, (id(policy), connectTimeout, bindAddress), pool, timeouts)
+        self._init(
+            reactor, factory, (id(policy), connectTimeout, bindAddress), pool, timeouts, protocols
+        )
 
     @classmethod
     def usingEndpointFactory(
@@ -139,16 +154,17 @@ class Agent:
         pool: ConnectionPool | None = None,
         *,
         timeouts: Timeouts | None = None,
+        protocols: Sequence[bytes] = OFFERS,
     ) -> Agent:
         """
         An agent that connects as it is told.
 
         :param endpointFactory: makes the endpoint for a URI; with TLS in it, HTTP/2 is
             negotiated.
-        :param timeouts: as above.
+        :param timeouts: as above; likewise ``protocols``.
         """
         self = cls.__new__(cls)
-        self._init(reactor, endpointFactory, id(endpointFactory), pool, timeouts)
+        self._init(reactor, endpointFactory, id(endpointFactory), pool, timeouts, protocols)
         return self
 
     def _init(
@@ -158,15 +174,19 @@ class Agent:
         sharing: object,
         pool: ConnectionPool | None,
         timeouts: Timeouts | None,
+        protocols: Sequence[bytes],
     ) -> None:
         if pool is not None and not isinstance(pool, ConnectionPool):
             raise TypeError(f"pool {pool!r} is not a txhyper.ConnectionPool")
+        if not {*protocols} <= {*OFFERS, H2C} or {*protocols} <= {H2C}:
+            raise ValueError(f"protocols {protocols!r} are not h2, http/1.1 or both, and h2c")
         self.pool = ConnectionPool(reactor) if pool is None else pool
         self._timeouts = timeouts
         self._factory = factory
         # By identity, as not everything that is a policy can be hashed. An origin's endpoint keeps
         # its policy alive, so that no other has the same identity in the meantime.
-        self._sharing = sharing
+        self._sharing = (sharing, *protocols)
+        self._protocols = protocols
         self._targets: dict[bytes, Target] = {}
 
     def request(
@@ -194,7 +214,7 @@ class Agent:
                 method, uri, headers, bodyProducer, target.scheme, target.authority, path
             )
             request.timeouts = self._timeouts
-            sent = self.pool.send(target.key, target.name, target.endpoint, request)
+            sent = self.pool.send(target.route, request)
         except (InvalidRequest, SchemeNotSupported):
             return fail()
         # An IHyperResponse is an IResponse, which a Deferred's type cannot say.
@@ -218,7 +238,7 @@ class Agent:
             if request.timeouts is None:
                 request.timeouts = self._timeouts
             target, _ = self._target(request.absoluteURI)
-            return self.pool.send(target.key, target.name, target.endpoint, request)
+            return self.pool.send(target.route, request)
         except (InvalidRequest, SchemeNotSupported):
             return fail()
 
@@ -234,7 +254,7 @@ class Agent:
     def _parse(self, uri: bytes, prefix: bytes) -> tuple[Target, bytes]:
         """Take a URI apart that is new, or has a fragment."""
         parts = splitURI(uri)
-        target = Target(uri, parts, self._factory, self._sharing)
+        target = Target(uri, parts, self._factory, self._protocols, self._sharing)
         # Without a path, a query or a fragment may hide in the prefix.
         if not (b"?" in prefix or b"#" in prefix):
             if len(self._targets) >= REMEMBERED:

@@ -9,10 +9,7 @@ Reads no header and keeps no time: connections and the pool do.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
-
-from twisted.internet.interfaces import IStreamClientEndpoint
 
 from txhyper.client.dial import Dial
 from txhyper.core.selection import Choice, select
@@ -20,23 +17,26 @@ from txhyper.errors import ConnectionUnusable
 from txhyper.interfaces import IHTTPConnection
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.http11 import HTTP11ClientConnection
-from txhyper.protocol.negotiation import OFFERS, NegotiatingFactory
+from txhyper.protocol.negotiation import NegotiatingFactory
 from txhyper.protocol.timeouts import Timer
 
 if TYPE_CHECKING:
     from txhyper.client.lease import Lease
     from txhyper.client.pool import ConnectionPool
+    from txhyper.client.route import Route
 
 __all__ = ["Origin"]
+
+#: What is offered to a server that has asked for HTTP/1.1.
+HTTP11_ONLY = (b"http/1.1",)
 
 
 class Origin:
     """
     One origin, as the pool knows it.
 
-    :ivar key: the pool's name for it.
+    :ivar route: the way there.
     :ivar name: for messages, such as ``https://example.com``.
-    :ivar endpoint: makes the endpoint to dial.
     """
 
     __slots__ = (
@@ -46,22 +46,14 @@ class Origin:
         "_pool",
         "_waiting",
         "connections",
-        "endpoint",
-        "key",
         "name",
+        "route",
     )
 
-    def __init__(
-        self,
-        pool: ConnectionPool,
-        key: Hashable,
-        name: str,
-        endpoint: Callable[[], IStreamClientEndpoint],
-    ) -> None:
+    def __init__(self, pool: ConnectionPool, route: Route) -> None:
         self._pool = pool
-        self.key = key
-        self.name = name
-        self.endpoint = endpoint
+        self.route = route
+        self.name = route.name()
         self.connections: list[IHTTPConnection] = []
         self._dials: list[Dial] = []
         self._waiting: OrderedDict[Lease, None] = OrderedDict()
@@ -178,12 +170,13 @@ class Origin:
             lambda: HTTP11ClientConnection(
                 pool.reactor, self.name, pool.persistent, pool.bounds, self.idle, pool.timer
             ),
-            OFFERS[1:] if self._http11 else OFFERS,
+            HTTP11_ONLY if self._http11 else self.route.offers,
+            self.route.isPriorKnowledge and not self._http11,
         )
         dial = Dial(factory, pool.handshakeTimeout, self._connected, self._dialled, self._undialled)
         self._dials.append(dial)
         try:
-            endpoint = self.endpoint()
+            endpoint = self.route.endpoint()
         except Exception as error:  # noqa: BLE001 - a user's factory: its error is the request's
             self._undialled(dial, error)
         else:

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from txhyper.client.lease import Lease
 from txhyper.client.origin import Origin
+from txhyper.client.route import Route
 from txhyper.core.bounds import Bounds
 from txhyper.core.deadlines import Deadlines
 from txhyper.core.hpack import coder_name
@@ -106,31 +107,22 @@ class ConnectionPool:
         """
         return succeed(StockConnection(self, key, endpoint))
 
-    def send(
-        self,
-        key: Hashable,
-        name: Callable[[], str],
-        endpoint: Callable[[], IStreamClientEndpoint],
-        request: Request,
-    ) -> Deferred[IHyperResponse]:
+    def send(self, route: Route, request: Request) -> Deferred[IHyperResponse]:
         """
         Send a request to an origin.
 
-        :param key: the origin's.
-        :param name: makes the origin's name for messages.
-        :param endpoint: makes the endpoint to dial, if one is needed.
         :raises InvalidRequest: nothing was sent.
         """
         request.fields()
-        origin = self._origins.get(key)
+        origin = self._origins.get(route.key)
         if origin is None:
-            origin = self._origins[key] = Origin(self, key, name(), endpoint)
+            origin = self._origins[route.key] = Origin(self, route)
         return Lease(origin, request).start()
 
     def tidy(self, origin: Origin) -> None:
         """Forget an origin that nothing is left of."""
         if origin.isEmpty:
-            self._origins.pop(origin.key, None)
+            self._origins.pop(origin.route.key, None)
 
     # -- idle connections ----------------------------------------------------------------------
 
@@ -220,4 +212,4 @@ class StockConnection:
         if not request.uri.startswith(b"?"):
             ours.path = request.uri
         name = f"{ours.scheme.decode()}://{ours.authority.decode()}"
-        return self._pool.send(self._key, lambda: name, lambda: self._endpoint, ours)
+        return self._pool.send(Route(self._key, name, lambda: self._endpoint), ours)

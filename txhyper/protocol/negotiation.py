@@ -49,9 +49,10 @@ class Negotiator(Protocol):
         self._speaker: Speaker = None
 
     def connectionMade(self) -> None:
-        """Without TLS there is nothing to wait for."""
+        """Without TLS there is nothing to wait for, and nothing to negotiate."""
         if not INegotiated.providedBy(self.transport):
-            self._speak(self._factory.makeHTTP11())
+            factory = self._factory
+            self._speak(factory.makeHTTP2() if factory.isPriorKnowledge else factory.makeHTTP11())
 
     def handshakeCompleted(self) -> None:
         """
@@ -61,7 +62,12 @@ class Negotiator(Protocol):
         """
         transport = cast(Any, self.transport)
         if transport.negotiatedProtocol != b"h2":
-            self._speak(self._factory.makeHTTP11())
+            if b"http/1.1" in self._factory.acceptableProtocols():
+                self._speak(self._factory.makeHTTP11())
+            else:
+                self.refuse(
+                    NegotiationFailed(f"{self._factory.origin}: the server does not speak HTTP/2")
+                )
             return
         suite = transport.getHandle().get_cipher_name()
         if _allowed(suite):
@@ -117,17 +123,20 @@ class NegotiatingFactory(Factory):
         makeHTTP2: Callable[[], IHTTPConnection],
         makeHTTP11: Callable[[], IHTTPConnection],
         offers: Sequence[bytes] = OFFERS,
+        isPriorKnowledge: bool = False,
     ) -> None:
         """
         :param origin: the peer's name, for messages.
         :param makeHTTP2: makes a protocol for a connection that negotiated h2.
         :param makeHTTP11: makes one for any other.
         :param offers: what to offer by ALPN.
+        :param isPriorKnowledge: whether to speak HTTP/2 where there is no TLS.
         """
         self.origin = origin
         self.makeHTTP2 = makeHTTP2
         self.makeHTTP11 = makeHTTP11
         self._offers = list(offers)
+        self.isPriorKnowledge = isPriorKnowledge
         self._negotiator: Negotiator | None = None
         self.ready: Deferred[IHTTPConnection] = Deferred(self._cancelled)
 

@@ -1,0 +1,55 @@
+"""
+Where requests go, and in which protocol.
+
+Owns what the pool has to know of one scheme, host and port to make a connection: how to dial, and
+what may be spoken there. Dials nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from txhyper.protocol.negotiation import OFFERS
+
+__all__ = ["Route"]
+
+
+class Route:
+    """
+    The way to one origin.
+
+    :ivar key: connections under the same key may be used for one another.
+    :ivar offers: what is offered by ALPN, best first.
+    :ivar isPriorKnowledge: whether HTTP/2 is spoken without asking, on a connection without TLS
+        (RFC 9113 section 3.3).
+    """
+
+    __slots__ = ("_endpoint", "_name", "isPriorKnowledge", "key", "offers")
+
+    def __init__(
+        self,
+        key: Hashable,
+        name: str,
+        endpoint: Callable[[], IStreamClientEndpoint],
+        offers: Sequence[bytes] = OFFERS,
+        isPriorKnowledge: bool = False,
+    ) -> None:
+        """
+        :param name: the origin's name for messages, such as ``https://example.com``.
+        :param endpoint: makes the endpoint to dial, when one is needed.
+        """
+        self.key = key
+        self._name = name
+        self._endpoint = endpoint
+        self.offers = offers
+        self.isPriorKnowledge = isPriorKnowledge
+
+    def name(self) -> str:
+        """For messages."""
+        return self._name
+
+    def endpoint(self) -> IStreamClientEndpoint:
+        """Where to dial."""
+        return self._endpoint()
