@@ -11,7 +11,6 @@ import tracemalloc
 import weakref
 import zlib
 from collections.abc import AsyncIterator, Iterator
-
 from typing import Any
 
 import brotli
@@ -413,8 +412,8 @@ class PaceTests(BodyTestCase):
         taken: list[bytes] = []
 
         async def loop() -> None:
-            async for chunk in chunks:
-                taken.append(chunk)
+            while True:
+                taken.append(await chunks.__anext__())
 
         done = Deferred.fromCoroutine(loop())
         for _ in range(3):
@@ -422,7 +421,7 @@ class PaceTests(BodyTestCase):
         self.assertEqual(3, len(taken))
         self.assertFalse(chunks._reader._isPaused)
         self.peer.sendData(1, b"y", endStream=True)
-        self.successResultOf(done)
+        self.failureResultOf(done, StopAsyncIteration)
 
 
 class GivingUpTests(BodyTestCase):

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -25,19 +25,21 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
-from txhyper.core.headers import MalformedHead, parse_trailers
 from txhyper.errors import (
     BoundExceeded,
-    ConnectionTerminated,
     ConnectionUnusable,
     HyperError,
-    ProtocolViolation,
 )
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.ending import COMPLETE, Ending
-from txhyper.protocol.http11_messages import HTTP11Response, WrittenBody, trailerField
+from txhyper.protocol.http11_messages import (
+    HTTP11Response,
+    WrittenBody,
+    settle,
+    translated,
+)
 from txhyper.protocol.request import Request
 
 __all__ = ["HTTP11ClientConnection"]
@@ -56,6 +58,26 @@ class _BodyTransport(TransportProxyProducer):
         self._producer = self._proxy = proxy
         self._abort = abort
         self._fromAnyThread = fromAnyThread
+        # Whether the reader has paused, and whether it had before it was resumed last.
+        self._isPaused = self._wasPaused = False
+
+    def pauseProducing(self) -> None:
+        """Read nothing from the connection."""
+        self._isPaused = True
+        self._proxy.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read from the connection."""
+        self._wasPaused, self._isPaused = self._isPaused, False
+        self._proxy.resumeProducing()
+
+    def begun(self) -> None:
+        """
+        The reader has had what was held. Twisted has resumed then, as the last thing, although
+        the reader may have paused.
+        """
+        if self._wasPaused:
+            self.pauseProducing()
 
     def abortConnection(self) -> None:
         """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
@@ -121,7 +143,15 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass octets on."""
-        self._protocol.dataReceived(data)
+        protocol = self._protocol
+        protocol.dataReceived(data)
+        if protocol._parser is None and protocol.state.startswith("TRANSMITTING"):
+            # The response is over, as it should be or not, and the request is not: nothing can
+            # come of it any more. Twisted would wait for the body, and, if the response was
+            # broken, fall over its own feet at the end of the connection.
+            protocol._state = "TRANSMITTING_AFTER_RECEIVING_RESPONSE"
+            cast(WrittenBody, self._body).stopProducing()
+            self.abort()
         if self._isFreed:
             self._isFreed = False
             # The reader of the body may have sent a request at its end.
@@ -134,6 +164,9 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self._lost = reason
         try:
             self._protocol.connectionLost(reason)
+            if not self._ending.isOver:
+                # A response that came before the request was sent: Twisted tells nobody of it.
+                self._protocol._disconnectParser(reason)
         finally:
             self._tellClosed()
 
@@ -191,6 +224,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         sent = self._protocol.request(wireRequest)
         parser = cast(Any, self._protocol._parser)
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
+        # Told as soon as the response fails: Twisted waits until the request has been written.
+        parser._responseDeferred.addErrback(self._failed, claim)
         # A producer that gave the request up within its start has left nobody to be told.
         self._sent = sent if self._claim is claim else None
         sent.addErrback(self._failed, claim)
@@ -241,13 +276,17 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             del parser.response
             self._informed(response, request, claim)
             return
+        del parser.allHeadersReceived
         self._ending = Ending()
         response._bodyDataFinished = partial(self._bodyEnded, response, parser, self._ending)
-        type(parser).allHeadersReceived(parser)
+        parser.allHeadersReceived()
         # Told as soon as it is here: Twisted waits until the request has been written.
         self._responded(response, claim)
 
     def _informed(self, response: Any, request: Request, claim: IClaim) -> None:
+        if self._claim is not claim:
+            # Given up, and there is more in what had been read.
+            return
         self._informational += 1
         if self._informational > self._bounds.informational_responses:
             error = BoundExceeded(
@@ -276,19 +315,19 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         isVague = reason is not None and reason.check(PotentialDataLoss)
         if isVague and lost is not None and not lost.check(ConnectionDone):
             isVague = False
-            reason = Failure(ResponseFailed([Failure(self._translate(lost.value))], response))
-        response._bodyDataFinished(reason)
-        if reason is None or isVague:
-            # Those that its decoder found, if it was chunked.
-            lines = getattr(parser.bodyDecoder, "_trailerHeaders", ())
-            try:
-                ending.trailed(parse_trailers([trailerField(bytes(line)) for line in lines]))
-            except MalformedHead as error:
-                ending.over(ProtocolViolation(f"{self.origin}: trailers: {error}"))
+            reason = Failure(
+                ResponseFailed([Failure(translated(lost.value, self.origin))], response)
+            )
+        try:
+            response._bodyDataFinished(reason)
+        finally:
+            # Those who wait for the trailers are told, whatever the reader of the body does.
+            if reason is None or isVague:
+                # Its decoder has found them, if it was chunked.
+                found = getattr(parser.bodyDecoder, "_trailerHeaders", ())
+                settle(ending, found, self.origin)
             else:
-                ending.over(None)
-        else:
-            ending.over(self._translate(reason.value))
+                ending.over(translated(reason.value, self.origin))
 
     def _isTold(self, claim: IClaim) -> bool:
         """Whether this is the claim that waits; from now on it does no more."""
@@ -300,34 +339,26 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _responded(self, response: Any, claim: IClaim) -> None:
         if self._isTold(claim):
-            response._transport = _BodyTransport(
+            transport = response._transport = _BodyTransport(
                 response._transport, self.abort, self._fromAnyThread
             )
-            unread = partial(self._fromAnyThread, self.abort)
+            unread = partial(self._fromAnyThread, partial(self._unread, self._ending))
             body = self._body
             if body is not None:
                 # A server that refuses does not want what this request carries.
                 (body.stopProducing if response.code >= 300 else body.proceed)()
-            claim.responded(HTTP11Response(response, self._bounds, self._ending, unread))
+            claim.responded(
+                HTTP11Response(response, self._bounds, self._ending, transport.begun, unread)
+            )
+
+    def _unread(self, ending: Ending) -> None:
+        """A response was garbage before its end; by now others may use the connection."""
+        if not ending.isOver:
+            self.abort()
 
     def _failed(self, reason: Failure, claim: IClaim) -> None:
         if self._isTold(claim):
-            claim.failed(self._translate(reason.value))
-
-    def _translate(self, error: BaseException | None) -> Exception:
-        """The error of ours that says the same, if there is one."""
-        reasons = [reason.value for reason in getattr(error, "reasons", [])]
-        for inner in [error, *reasons]:
-            if isinstance(inner, HyperError):
-                return inner
-            if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
-                return ConnectionTerminated(
-                    f"{self.origin}: the connection ended before the response: {inner}"
-                )
-        if isinstance(error, ResponseFailed):
-            how = "; ".join(map(repr, reasons))
-            return ProtocolViolation(f"{self.origin}: the response is not HTTP/1.1: {how}")
-        return cast(Exception, error)
+            claim.failed(translated(reason.value, self.origin))
 
     def cancel(self, claim: IClaim) -> None:
         """Give a request up. Over HTTP/1.1 this costs the connection."""

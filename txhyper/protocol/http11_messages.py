@@ -8,20 +8,22 @@ expects more of a producer than a producer may know. Knows no private name of Tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IProtocol, IReactorTime
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
-from twisted.web.client import RequestGenerationFailed
+from twisted.web.client import RequestGenerationFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
-from txhyper.core.headers import Field
+from txhyper.core.headers import Field, MalformedHead, parse_trailers
+from txhyper.errors import ConnectionTerminated, HyperError, ProtocolViolation
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.bodies import BytesBody
 from txhyper.protocol.body import ReadableBody
@@ -30,7 +32,7 @@ from txhyper.protocol.expectation import AwaitedBody, isExpected
 from txhyper.protocol.request import Request
 from txhyper.protocol.upload import Upload
 
-__all__ = ["HTTP11Response", "WrittenBody", "trailerField"]
+__all__ = ["HTTP11Response", "WrittenBody", "settle", "translated"]
 
 
 @implementer(IHyperResponse)
@@ -47,16 +49,23 @@ class HTTP11Response(
     streamId = None
 
     def __init__(
-        self, original: IResponse, bounds: Bounds, ending: Ending, unread: Callable[[], None]
+        self,
+        original: IResponse,
+        bounds: Bounds,
+        ending: Ending,
+        begun: Callable[[], None],
+        unread: Callable[[], None],
     ) -> None:
         """
         :param original: Twisted's response.
         :param ending: told how the body ends.
+        :param begun: called when the body's reader has had what came before it.
         :param unread: called, in whatever thread, when the response has become garbage unread.
         """
         super().__init__(original)
         self._bounds = bounds
         self._ending = ending
+        self._begun = begun
         self._unread: Callable[[], None] | None = unread
 
     def deliverBody(self, protocol: IProtocol) -> None:
@@ -66,6 +75,7 @@ class HTTP11Response(
     def _deliver(self, reader: IProtocol, isFramed: bool) -> None:
         self._unread = None
         self.original.deliverBody(reader)
+        self._begun()
 
     def whenTrailers(self) -> Deferred[Headers]:
         """As :meth:`txhyper.interfaces.IHyperResponse.whenTrailers`."""
@@ -199,7 +209,37 @@ class LastChunk:
         self._wrapped.unregisterProducer()
 
 
-def trailerField(line: bytes) -> Field:
+def settle(ending: Ending, lines: Iterable[bytes], origin: str) -> None:
+    """
+    A body is complete: tell those who wait for its trailers.
+
+    :param lines: the trailer section.
+    """
+    try:
+        ending.trailed(parse_trailers([_field(bytes(line)) for line in lines]))
+    except MalformedHead as error:
+        ending.over(ProtocolViolation(f"{origin}: trailers: {error}"))
+    else:
+        ending.over(None)
+
+
+def _field(line: bytes) -> Field:
     """A trailer line as HTTP/2 would have it."""
     name, _, value = line.partition(b":")
     return name.lower(), value.strip(b" \t")
+
+
+def translated(error: BaseException | None, origin: str) -> Exception:
+    """The error of ours that says the same as one of Twisted's, if there is one."""
+    reasons = [reason.value for reason in getattr(error, "reasons", [])]
+    for inner in [error, *reasons]:
+        if isinstance(inner, HyperError):
+            return inner
+        if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
+            return ConnectionTerminated(
+                f"{origin}: the connection ended before the response: {inner}"
+            )
+    if isinstance(error, ResponseFailed):
+        how = "; ".join(map(repr, reasons))
+        return ProtocolViolation(f"{origin}: the response is not HTTP/1.1: {how}")
+    return cast(Exception, error)
