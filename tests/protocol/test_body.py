@@ -648,9 +648,8 @@ class LawTests(BodyTestCase):
         pauses: list[bool],
     ) -> None:
         """
-        However a body is coded, cut into frames, padded, paused and read, it comes out equal; what
-        the peer may still send and what came and was not paid for make up what the manager says,
-        and less than half a window is unpaid in the end.
+        However a body is coded, cut into frames, padded, paused and read, it comes out equal;
+        no more is paid for than came, and nothing is left to be done.
         """
         self.meet()
         body = head + bytes(zeros)
@@ -723,7 +722,6 @@ class LawTests(BodyTestCase):
         else:
             self.successResultOf(read)
             self.assertTrue(expected == b"".join(taken))
-        # Credit is due for what was read until the stream ended, and never for more.
         granted = stream.receive_window + received - WINDOW
         self.assertGreaterEqual(granted, 0)
         self.assertClockIsQuietAfterATurn()
