@@ -246,9 +246,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         stream.owner.informed(value)
 
     def _onTrailed(self, stream: Stream, value: Any, size: int) -> None:
-        # A reader that gave up in the frame before has closed the stream and left.
-        if stream.owner is not None:
-            stream.owner.trailed(value)
+        stream.owner.trailed(value)
 
     def _onResponded(self, stream: Stream, value: Any, size: int) -> None:
         stream.owner.responded(value)
@@ -258,7 +256,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def _onFinished(self, stream: Stream, value: Any, size: int) -> None:
         exchange = stream.owner
-        # As above.
+        # A reader that gave up in this frame has closed the stream and left.
         if exchange is not None:
             if stream.closed:
                 self._closed(stream)

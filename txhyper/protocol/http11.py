@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -25,14 +25,11 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
-from txhyper.core.headers import MalformedHead, parse_trailers
 from txhyper.errors import (
     BoundExceeded,
-    ConnectionTerminated,
     ConnectionUnusable,
     HyperError,
     InvalidRequest,
-    ProtocolViolation,
 )
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
@@ -42,7 +39,8 @@ from txhyper.protocol.http11_messages import (
     BodyTransport,
     HTTP11Response,
     WrittenBody,
-    trailerField,
+    settle,
+    translated,
 )
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import RequestLimits, Timer
@@ -110,7 +108,15 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass octets on."""
-        self._protocol.dataReceived(data)
+        protocol = self._protocol
+        protocol.dataReceived(data)
+        if protocol._parser is None and protocol.state.startswith("TRANSMITTING"):
+            # The response is over, as it should be or not, and the request is not: nothing can
+            # come of it any more. Twisted would wait for the body, and, if the response was
+            # broken, fall over its own feet at the end of the connection.
+            protocol._state = "TRANSMITTING_AFTER_RECEIVING_RESPONSE"
+            cast(WrittenBody, self._body).stopProducing()
+            self.abort()
         if self._isFreed:
             self._isFreed = False
             # The reader of the body may have sent a request at its end.
@@ -123,6 +129,9 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self._lost = reason
         try:
             self._protocol.connectionLost(reason)
+            if not self._ending.isOver:
+                # A response that came before the request was sent: Twisted tells nobody of it.
+                self._protocol._disconnectParser(reason)
         finally:
             self._timer.quiet()
             self._tellClosed()
@@ -186,6 +195,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         sent = self._protocol.request(wireRequest)
         parser = cast(Any, self._protocol._parser)
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
+        # Told as soon as the response fails: Twisted waits until the request has been written.
+        parser._responseDeferred.addErrback(self._failed, claim)
         # A producer that gave the request up within its start has left nobody to be told.
         self._sent = sent if self._claim is claim else None
         sent.addErrback(self._failed, claim)
@@ -236,16 +247,20 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             del parser.response
             self._informed(response, request, claim)
             return
+        del parser.allHeadersReceived
         self._ending = Ending()
         response._bodyDataFinished = partial(self._bodyEnded, response, parser, self._ending)
         if self._limits is not None:
             self._limits.responded(self._expire)
             response._bodyDataReceived = partial(self._bodyReceived, response, self._limits)
-        type(parser).allHeadersReceived(parser)
+        parser.allHeadersReceived()
         # Told as soon as it is here: Twisted waits until the request has been written.
         self._responded(response, claim)
 
     def _informed(self, response: Any, request: Request, claim: IClaim) -> None:
+        if self._claim is not claim:
+            # Given up, and there is more in what had been read.
+            return
         self._informational += 1
         if self._informational > self._bounds.informational_responses:
             error = BoundExceeded(
@@ -285,18 +300,16 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             isVague = False
             cause = self._translate(None if lost is None else lost.value)
             reason = Failure(ResponseFailed([Failure(cause)], response))
-        response._bodyDataFinished(reason)
-        if reason is None or isVague:
-            # Those that its decoder found, if it was chunked.
-            lines = getattr(parser.bodyDecoder, "_trailerHeaders", ())
-            try:
-                ending.trailed(parse_trailers([trailerField(bytes(line)) for line in lines]))
-            except MalformedHead as error:
-                ending.over(ProtocolViolation(f"{self.origin}: trailers: {error}"))
+        try:
+            response._bodyDataFinished(reason)
+        finally:
+            # Those who wait for the trailers are told, whatever the reader of the body does.
+            if reason is None or isVague:
+                # Its decoder has found them, if it was chunked.
+                found = getattr(parser.bodyDecoder, "_trailerHeaders", ())
+                settle(ending, found, self.origin)
             else:
-                ending.over(None)
-        else:
-            ending.over(self._translate(reason.value))
+                ending.over(self._translate(reason.value))
 
     def _isTold(self, claim: IClaim) -> bool:
         """Whether this is the claim that waits; from now on it does no more."""
@@ -308,37 +321,28 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _responded(self, response: Any, claim: IClaim) -> None:
         if self._isTold(claim):
-            limits, ending = self._limits, self._ending
-            response._transport = BodyTransport(
-                response._transport, ending, limits, self.abort, self._fromAnyThread
+            transport = response._transport = BodyTransport(
+                response._transport, self._ending, self._limits, self.abort, self._fromAnyThread
             )
-            unread = partial(self._fromAnyThread, self.abort)
+            unread = partial(self._fromAnyThread, partial(self._unread, self._ending))
             body = self._body
             if body is not None:
                 # A server that refuses does not want what this request carries.
                 (body.stopProducing if response.code >= 300 else body.proceed)()
-            claim.responded(HTTP11Response(response, self._bounds, ending, limits, unread))
+            claim.responded(HTTP11Response(response, self._bounds, self._ending, transport, unread))
+
+    def _unread(self, ending: Ending) -> None:
+        """A response was garbage before its end; by now others may use the connection."""
+        if not ending.isOver:
+            self.abort()
 
     def _failed(self, reason: Failure, claim: IClaim) -> None:
         if self._isTold(claim):
             claim.failed(self._translate(reason.value))
 
     def _translate(self, error: BaseException | None) -> Exception:
-        """The error of ours that says the same, if there is one."""
-        if self._expired is not None:
-            return self._expired
-        reasons = [reason.value for reason in getattr(error, "reasons", [])]
-        for inner in [error, *reasons]:
-            if isinstance(inner, HyperError):
-                return inner
-            if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
-                return ConnectionTerminated(
-                    f"{self.origin}: the connection ended before the response: {inner}"
-                )
-        if isinstance(error, ResponseFailed):
-            how = "; ".join(map(repr, reasons))
-            return ProtocolViolation(f"{self.origin}: the response is not HTTP/1.1: {how}")
-        return cast(Exception, error)
+        """Why there is no response, or not all of it."""
+        return self._expired or translated(error, self.origin)
 
     def cancel(self, claim: IClaim, error: Exception | None = None) -> None:
         """Give a request up. Over HTTP/1.1 this costs the connection."""
