@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from twisted.web.http_headers import Headers
 
     from txhyper.protocol.request import Request
+    from txhyper.protocol.states import ConnectionState
 
 __all__ = ["IClaim", "IHTTPConnection", "IHyperResponse", "IReplayableBody"]
 
@@ -110,9 +111,13 @@ class IHTTPConnection(Interface):
     openCount = Attribute("How many slots are in use: open, or reserved.")
     multiplexed = Attribute("Whether it carries many requests at a time, as HTTP/2 does.")
     capacity = Attribute("How many slots there are now. It may shrink below openCount.")
+    issued = Attribute("How many requests have been put on it since it was made.")
 
     def isUsable() -> bool:
         """Whether the connection may still take requests, now or when a slot is free."""
+
+    def state() -> ConnectionState:
+        """:return: what a person may want to know of it, now."""
 
     def reserve() -> bool:
         """Take a slot if one is free. :return: whether it was taken."""

@@ -9,6 +9,7 @@ Reads no header and keeps no time: connections and the pool do.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from txhyper.client.dial import Dial
@@ -24,11 +25,30 @@ if TYPE_CHECKING:
     from txhyper.client.lease import Lease
     from txhyper.client.pool import ConnectionPool
     from txhyper.client.route import Route
+    from txhyper.protocol.states import ConnectionState
 
-__all__ = ["Origin"]
+__all__ = ["Origin", "OriginState"]
 
 #: What is offered to a server that has asked for HTTP/1.1.
 HTTP11_ONLY = (b"http/1.1",)
+
+
+@dataclass(frozen=True)
+class OriginState:
+    """
+    What a person may want to know of one origin.
+
+    :ivar name: such as ``https://example.com``.
+    :ivar dialling: connections that are being made.
+    :ivar waiting: requests that wait for one of them; those that wait for a free stream are with
+        their connection.
+    :ivar connections: those that are alive, oldest first.
+    """
+
+    name: str
+    dialling: int
+    waiting: int
+    connections: list[ConnectionState]
 
 
 class Origin:
@@ -79,7 +99,7 @@ class Origin:
             connection = self.connections[0]
             if connection.isUsable() and connection.reserve():
                 self._pool.busy(connection)
-                lease.use(connection, True, True)
+                self._use(lease, connection, True, True)
                 return
         usable = [connection for connection in self.connections if connection.isUsable()]
         free = [connection.capacity - connection.openCount for connection in usable]
@@ -88,7 +108,7 @@ class Origin:
         if choice is Choice.USE:
             connection = usable[index]
             self._pool.busy(connection)
-            lease.use(connection, connection.reserve(), True)
+            self._use(lease, connection, connection.reserve(), True)
             return
         self._waiting[lease] = None
         if lease.request.limits is not None:
@@ -96,6 +116,11 @@ class Origin:
             lease.request.limits.dialling(isUnderWay)
         if choice is Choice.DIAL:
             self._dial()
+
+    def state(self) -> OriginState:
+        """A snapshot."""
+        connections = [connection.state() for connection in self.connections]
+        return OriginState(self.name, len(self._dials), len(self._waiting), connections)
 
     def mayRetry(self, connection: IHTTPConnection | None, attempts: int) -> bool:
         """Whether a request that failed here, after so many attempts, may go elsewhere."""
@@ -195,6 +220,9 @@ class Origin:
         self._dials.remove(dial)
         self._multiplexed = connection.multiplexed
         self.connections.append(connection)
+        protocol = "HTTP/2" if connection.multiplexed else "HTTP/1.1"
+        self._pool.log.debug("{origin}: connected, {name}", origin=self.name, name=protocol)
+        self._pool.born(connection)
         connection.whenClosed().addCallback(self._closed, connection)
         if not self._waiting:
             self.idle(connection)
@@ -206,6 +234,7 @@ class Origin:
 
     def _undialled(self, dial: Dial, error: Exception) -> None:
         self._dials.remove(dial)
+        self._pool.log.debug("{origin}: not connected: {error}", origin=self.name, error=error)
         for connection in self.connections:
             if connection.multiplexed and connection.isUsable():
                 # It is full, or they would not have waited for another. To queue is better than
@@ -222,10 +251,17 @@ class Origin:
 
     # -- connections ---------------------------------------------------------------------------
 
+    def _use(self, lease: Lease, connection: IHTTPConnection, reserved: bool, reused: bool) -> None:
+        lease.use(connection, reserved, reused)
+        most = self._pool.maxRequestsPerConnection
+        if most is not None and connection.issued >= most:
+            self._pool.log.debug("{origin}: {n} requests are enough", origin=self.name, n=most)
+            connection.close()
+
     def _serve(self, connection: IHTTPConnection, reserved: bool, reused: bool) -> None:
         """The oldest waiter goes on a connection."""
         lease, _ = self._waiting.popitem(last=False)
-        lease.use(connection, reserved, reused)
+        self._use(lease, connection, reserved, reused)
 
     def _serveAll(self, connection: IHTTPConnection, reused: bool) -> None:
         """Everybody who waits now goes on an HTTP/2 connection, to queue there if it is full."""
@@ -233,7 +269,7 @@ class Origin:
             # One that was sent, or could not be, may have cancelled others or closed the pool.
             if lease in self._waiting:
                 del self._waiting[lease]
-                lease.use(connection, connection.reserve(), reused)
+                self._use(lease, connection, connection.reserve(), reused)
 
     def idle(self, connection: IHTTPConnection) -> None:
         """A connection has nothing to do: give it to those who wait, keep it, or close it."""
@@ -260,5 +296,6 @@ class Origin:
 
     def _closed(self, ignored: None, connection: IHTTPConnection) -> None:
         self.connections.remove(connection)
-        self._pool.busy(connection)
+        self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
+        self._pool.gone(connection)
         self._pool.tidy(self)

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClien
 from twisted.logger import Logger
 
 from txhyper.client.lease import Lease
-from txhyper.client.origin import Origin
+from txhyper.client.origin import Origin, OriginState
 from txhyper.client.route import Route
 from txhyper.core.bounds import Bounds
 from txhyper.core.deadlines import Deadlines
@@ -38,6 +38,9 @@ class ConnectionPool:
 
     :ivar persistent: whether to keep connections once they are idle.
     :ivar maxConnectionsPerHost: how many HTTP/2 connections an origin may have.
+    :ivar maxRequestsPerConnection: after so many requests a connection takes no more, and closes
+        when they are done; None for any number.
+    :ivar maxConnectionAge: seconds after which it does so whatever it has served; None for ever.
     :ivar maxPersistentPerHost: how many idle HTTP/1.1 connections of an origin are kept.
     :ivar cachedConnectionTimeout: seconds that an idle connection is kept.
     :ivar retryAutomatically: whether a request is sent again where that is certainly safe.
@@ -45,11 +48,13 @@ class ConnectionPool:
     """
 
     maxConnectionsPerHost = 1
+    maxRequestsPerConnection: int | None = None
+    maxConnectionAge: float | None = None
     maxPersistentPerHost = 2
     retryAutomatically = True
     closeTimeout = 30.0
 
-    _log = Logger()
+    log = Logger()
 
     def __init__(
         self,
@@ -79,10 +84,12 @@ class ConnectionPool:
         self.closing: set[IHTTPConnection] = set()
         self._origins: dict[Hashable, Origin] = {}
         self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
+        # Made with the first connection whose age is limited.
+        self._ages: Deadlines[IHTTPConnection] | None = None
         self._timer: IDelayedCall | None = None
         #: For the time limits of requests.
         self.timer = Timer(reactor)
-        self._log.debug("header blocks are encoded by {coder}", coder=coder_name())
+        self.log.debug("header blocks are encoded by {coder}", coder=coder_name())
 
     @property
     def cachedConnectionTimeout(self) -> float:
@@ -124,7 +131,29 @@ class ConnectionPool:
         if origin.isEmpty:
             self._origins.pop(origin.route.key, None)
 
-    # -- idle connections ----------------------------------------------------------------------
+    def snapshot(self) -> list[OriginState]:
+        """
+        What the pool is doing now: for each origin its connections, with their streams, queues and
+        octets. It walks over everything, and is for people.
+        """
+        return [origin.state() for origin in self._origins.values()]
+
+    # -- idle and old connections --------------------------------------------------------------
+
+    def born(self, connection: IHTTPConnection) -> None:
+        """A connection has been made."""
+        if self.maxConnectionAge is not None:
+            if self._ages is None:
+                self._ages = Deadlines(self.maxConnectionAge)
+            self._ages.duration = self.maxConnectionAge
+            self._ages.begin(connection, self.reactor.seconds())
+            self._reschedule()
+
+    def gone(self, connection: IHTTPConnection) -> None:
+        """A connection has ended."""
+        self.busy(connection)
+        if self._ages is not None:
+            self._ages.end(connection)
 
     def idle(self, connection: IHTTPConnection) -> None:
         """A connection has nothing to do: its time begins."""
@@ -142,15 +171,21 @@ class ConnectionPool:
         self._schedule()
 
     def _schedule(self) -> None:
-        due = self._idle.next()
-        if due is not None and self._timer is None:
-            self._timer = self.reactor.callLater(
-                max(0.0, due - self.reactor.seconds()), self._expire
-            )
+        if self._timer is None:
+            kinds = [self._idle] if self._ages is None else [self._idle, self._ages]
+            due = [when for kind in kinds if (when := kind.next()) is not None]
+            if due:
+                self._timer = self.reactor.callLater(
+                    max(0.0, min(due) - self.reactor.seconds()), self._expire
+                )
 
     def _expire(self) -> None:
         self._timer = None
-        for connection in self._idle.expire(self.reactor.seconds()):
+        now = self.reactor.seconds()
+        late = self._idle.expire(now)
+        if self._ages is not None:
+            late += self._ages.expire(now)
+        for connection in late:
             connection.close()
         self._schedule()
 

@@ -44,6 +44,7 @@ from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
 from txhyper.protocol.pings import Pings
 from txhyper.protocol.request import Request
+from txhyper.protocol.states import ConnectionState
 from txhyper.protocol.timeouts import Timer
 from txhyper.protocol.wire import Wire, WireTransport
 
@@ -92,6 +93,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._pings = Pings()
         self._timer = Timer(reactor) if timer is None else timer
         self._closing = False
+        self.issued = 0
+        self._octetsReceived = 0
 
     # -- what the pool sees --------------------------------------------------------------------
 
@@ -108,6 +111,20 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
     def isUsable(self) -> bool:
         """Whether requests may be put here: not after GOAWAY, a failure, or :meth:`close`."""
         return not (self._admission.draining or self._engine.exhausted)
+
+    def state(self) -> ConnectionState:
+        """A snapshot."""
+        return ConnectionState(
+            "h2",
+            self.isUsable(),
+            self.openCount,
+            self.capacity,
+            self._admission.waiting,
+            self.issued,
+            self._octetsReceived,
+            self._wire.octetsSent,
+            self._outbound.queued,
+        )
 
     def reserve(self) -> bool:
         """Take a slot, if one is free and nobody waits for it."""
@@ -128,6 +145,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         """
         exchange = Exchange(self._wire, request, claim)
         claim.token = exchange
+        self.issued += 1
         if not self.isUsable():
             exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
             if reserved:
@@ -230,6 +248,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         wire = self._wire
         if wire.over:
             return
+        self._octetsReceived += len(data)
         wire.cork()
         try:
             for fact, stream, value, size in self._engine.receive(data):

@@ -21,7 +21,6 @@ from twisted.web._newclient import HTTP11ClientProtocol
 from twisted.web._newclient import Request as WireRequest
 from twisted.web.client import URI, ResponseFailed
 from twisted.web.http import PotentialDataLoss
-from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
@@ -39,10 +38,12 @@ from txhyper.protocol.http11_messages import (
     BodyTransport,
     HTTP11Response,
     WrittenBody,
+    headersOf,
     settle,
     translated,
 )
 from txhyper.protocol.request import Request
+from txhyper.protocol.states import ConnectionState
 from txhyper.protocol.timeouts import RequestLimits, Timer
 
 __all__ = ["HTTP11ClientConnection"]
@@ -80,6 +81,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self.origin = origin
         self.onIdle = onIdle
         self.openCount = 0
+        self.issued = 0
+        self._octetsReceived = 0
         self._reactor = reactor
         self._bounds = bounds or Bounds()
         self._timer = Timer(reactor) if timer is None else timer
@@ -108,6 +111,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass octets on."""
+        self._octetsReceived += len(data)
         protocol = self._protocol
         protocol.dataReceived(data)
         if protocol._parser is None and protocol.state.startswith("TRANSMITTING"):
@@ -145,6 +149,20 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             "WAITING",
         )
 
+    def state(self) -> ConnectionState:
+        """A snapshot."""
+        return ConnectionState(
+            "http/1.1",
+            self.isUsable(),
+            self.openCount,
+            self.capacity,
+            0,
+            self.issued,
+            self._octetsReceived,
+            None,
+            None,
+        )
+
     def reserve(self) -> bool:
         """Take the one slot."""
         if self.openCount or not self.isUsable():
@@ -174,6 +192,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def issue(self, request: Request, claim: IClaim, reserved: bool = False) -> None:
         """Send a request; a connection that is busy, or closing, takes none."""
+        self.issued += 1
         try:
             if not (reserved or self.reserve()):
                 raise ConnectionUnusable(f"{self.origin}: the HTTP/1.1 connection is busy")
@@ -203,22 +222,12 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _wireRequest(self, request: Request) -> WireRequest:
         authority, fields = request.fields()
-        headers = Headers()
-        headers.addRawHeader(b"host", authority)
-        # HTTP/2 may have them apart (RFC 9113 section 8.2.3).
-        cookie = b"; ".join([value for name, value in fields if name == b"cookie"])
-        if cookie:
-            headers.addRawHeader(b"cookie", cookie)
-        for name, value in fields:
-            # Twisted writes the length of the body itself.
-            if name not in (b"content-length", b"cookie"):
-                headers.addRawHeader(name, value)
         self._body = WrittenBody.of(request, fields, self._reactor, self._bounds, self.origin)
         # The public constructor leaves out the URI, which response.request is to tell.
         wire: WireRequest = WireRequest._construct(
             request.method,
             request.path,
-            headers,
+            headersOf(authority, fields),
             self._body,
             persistent=self._persistent,
             parsedURI=URI.fromBytes(request.absoluteURI),

@@ -71,6 +71,7 @@ class Wire:
         "_timer",
         "_transport",
         "bounds",
+        "octetsSent",
         "origin",
         "over",
         "reactor",
@@ -106,6 +107,8 @@ class Wire:
         # Whether the transport takes no more for now, and the answers it was given all the same.
         self._paused = False
         self._forced = 0
+        #: How many octets have been written.
+        self.octetsSent = 0
         #: Whether nothing may be written any more.
         self.over = False
 
@@ -224,6 +227,7 @@ class Wire:
     def _write(self, octets: bytes) -> None:
         """The one place where anything leaves."""
         assert self._transport is not None
+        self.octetsSent += len(octets)
         self._transport.write(octets)
 
     def _pump(self) -> bool:
