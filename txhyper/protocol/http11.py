@@ -122,6 +122,11 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Pass octets on."""
         self._protocol.dataReceived(data)
+        if self._protocol.state == "TRANSMITTING_AFTER_RECEIVING_RESPONSE":
+            # The server has answered in full, and need not read the rest. Twisted would close the
+            # connection once all of it was written: with a server that does not read, never.
+            cast(WrittenBody, self._body).stopProducing()
+            self.abort()
         if self._isFreed:
             self._isFreed = False
             # The reader of the body may have sent a request at its end.
