@@ -83,6 +83,8 @@ const server = https.createServer({
   cert: fs.readFileSync(certificate),
   key: fs.readFileSync(key),
 });
+// A client that has been refused hangs up by itself: nobody here does it in its place.
+server.keepAliveTimeout = 0;
 function serve(request, response) {
   request.on('error', left);
   response.on('error', left);
