@@ -7,11 +7,13 @@ from txhyper.core.bounds import Bounds
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.errors import (
     BodyError,
+    BodyTimedOut,
     BodyTooLarge,
     BoundExceeded,
     ConnectionFailed,
     ConnectionTerminated,
     ConnectionUnusable,
+    ConnectTimedOut,
     DecodingFailed,
     GoneAway,
     HandshakeTimedOut,
@@ -25,15 +27,21 @@ from txhyper.errors import (
     NotProcessed,
     PeerUnresponsive,
     ProtocolViolation,
+    ResponseTimedOut,
+    SlotTimedOut,
     StreamAborted,
     StreamError,
     StreamRefused,
     StreamReset,
     TimedOut,
+    TotalTimedOut,
+    TunnelRefused,
 )
-from txhyper.interfaces import IHTTPConnection, IHyperResponse
+from txhyper.interfaces import IHTTPConnection, IHyperResponse, IReplayableBody
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import Timeouts
+from txhyper.protocol.tunnel import TunnelEndpoint
 
 __version__ = "0.1.0"
 
@@ -41,9 +49,11 @@ __all__ = [
     "Agent",
     "BaseFlowControlManager",
     "BodyError",
+    "BodyTimedOut",
     "BodyTooLarge",
     "BoundExceeded",
     "Bounds",
+    "ConnectTimedOut",
     "ConnectionFailed",
     "ConnectionPool",
     "ConnectionTerminated",
@@ -57,6 +67,7 @@ __all__ = [
     "HyperError",
     "IHTTPConnection",
     "IHyperResponse",
+    "IReplayableBody",
     "Initiator",
     "InvalidRequest",
     "LengthMismatch",
@@ -66,11 +77,17 @@ __all__ = [
     "PeerUnresponsive",
     "ProtocolViolation",
     "Request",
+    "ResponseTimedOut",
+    "SlotTimedOut",
     "StreamAborted",
     "StreamError",
     "StreamRefused",
     "StreamReset",
     "TimedOut",
+    "Timeouts",
+    "TotalTimedOut",
+    "TunnelEndpoint",
+    "TunnelRefused",
     "__version__",
     "contentDecoders",
 ]

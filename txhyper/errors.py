@@ -18,8 +18,10 @@ from h2.errors import ErrorCodes
 
 __all__ = [
     "BodyError",
+    "BodyTimedOut",
     "BodyTooLarge",
     "BoundExceeded",
+    "ConnectTimedOut",
     "ConnectionFailed",
     "ConnectionTerminated",
     "ConnectionUnusable",
@@ -36,11 +38,15 @@ __all__ = [
     "NotProcessed",
     "PeerUnresponsive",
     "ProtocolViolation",
+    "ResponseTimedOut",
+    "SlotTimedOut",
     "StreamAborted",
     "StreamError",
     "StreamRefused",
     "StreamReset",
     "TimedOut",
+    "TotalTimedOut",
+    "TunnelRefused",
     "code_name",
 ]
 
@@ -178,8 +184,37 @@ class TimedOut(HyperError):
     initiator = Initiator.LIBRARY
 
 
+class ConnectTimedOut(TimedOut):
+    """TCP did not connect in time; nothing was sent."""
+
+
 class HandshakeTimedOut(TimedOut):
     """The TLS handshake did not end in time; nothing of HTTP was sent."""
+
+
+class SlotTimedOut(TimedOut):
+    """No stream came free in time; nothing of the request was sent."""
+
+
+class ResponseTimedOut(TimedOut):
+    """The final response's headers did not come in time."""
+
+
+class BodyTimedOut(TimedOut):
+    """Nothing of the response's body came for too long, while its reader wanted more."""
+
+
+class TotalTimedOut(TimedOut):
+    """The response was not complete in time."""
+
+
+class TunnelRefused(HyperError):
+    """A proxy answered CONNECT with something else than a 2xx (RFC 9110 section 9.3.6)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        #: The status of its answer.
+        self.status = status
 
 
 class BodyError(HyperError):

@@ -127,10 +127,12 @@ class IHTTPConnection(Interface):
         :param reserved: whether the caller has reserved a slot for it, which it then gives up.
         """
 
-    def cancel(claim: IClaim) -> None:
+    def cancel(claim: IClaim, error: Exception | None = None) -> None:
         """
         Give a request up: nothing was sent if it waited, else its stream alone is reset. The
         claim's ``failed`` is called if ``responded`` has not been; afterwards this does nothing.
+
+        :param error: what it is told; :exc:`~twisted.internet.defer.CancelledError` if None.
         """
 
     def request(request: Request) -> Deferred[IHyperResponse]:

@@ -115,6 +115,24 @@ class BodyTests(DecodingCase):
         connection.peer.sendData(1, brotli.compress(gzip.compress(b"hello")), endStream=True)
         self.assertEqual(b"hello", self.successResultOf(readBody(response)))
 
+    def test_readAndChunks(self) -> None:
+        """What this library's responses have besides decodes as well, and trailers are kept."""
+        connection, response = self.respond(b"gzip, br")
+        octets = brotli.compress(gzip.compress(b"hello"))
+        body, trailers = response.read(5), response.whenTrailers()
+        connection.peer.sendData(1, octets)
+        connection.peer.sendHeaders(1, [(b"a", b"b")], endStream=True)
+        self.assertEqual(b"hello", self.successResultOf(body))
+        self.assertTrue(self.successResultOf(trailers).hasHeader(b"a"))
+        self.setUp()
+        connection, response = self.respond()
+        chunks = response.chunks()
+        waiting = Deferred.fromCoroutine(chunks.__anext__())
+        connection.peer.sendData(1, gzip.compress(bytes(PIECE + 1)), endStream=True)
+        self.assertEqual(bytes(PIECE), self.successResultOf(waiting))
+        last = Deferred.fromCoroutine(chunks.__anext__())
+        self.assertEqual(bytes(1), self.successResultOf(last))
+
     def test_cutOff(self) -> None:
         """A body that ends before its coding does is no short body: it failed."""
         connection, response = self.respond()

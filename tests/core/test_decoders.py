@@ -18,7 +18,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.wire import law
 from txhyper.core import decoders
 from txhyper.core.bounds import Bounds
-from txhyper.core.decoders import PIECE, Brotli, Coding, Decoding, Deflate, Gzip, Zstandard, codings
+from txhyper.core.decoders import (
+    PIECE,
+    Brotli,
+    Coding,
+    Decoding,
+    Deflate,
+    Gzip,
+    Zstandard,
+    chain_for,
+    codings,
+)
 from txhyper.errors import BodyTooLarge, DecodingFailed
 
 
@@ -103,6 +113,17 @@ class CodingTests(SynchronousTestCase):
             self.assertEqual(b"hello world", undone(undo(), one + two, []))
             self.assertEqual(b"hello world", undone(undo(), one + two, [len(one)]))
 
+    def test_wholePiecesOfSeveral(self) -> None:
+        """A part that fills its last piece and has another one behind it ends all the same."""
+        for name in ("gzip", "zstd"):
+            do, undo = CODINGS[name]
+            body = bytes(2 * PIECE)
+            self.assertTrue(body + b"x" == undone(undo(), do(body) + do(b"x"), []), name)
+        for name in ("deflate", "raw deflate", "br"):
+            do, undo = CODINGS[name]
+            with self.assertRaises(DecodingFailed, msg=name):
+                undone(undo(), do(bytes(2 * PIECE)) + b"x", [])
+
     def test_octetsBehind(self) -> None:
         """deflate and br have one end, and nothing may come after it."""
         for name in ("deflate", "raw deflate", "br"):
@@ -120,6 +141,39 @@ class CodingTests(SynchronousTestCase):
             pieces = undo().feed(do(bytes(50 * 1024 * 1024)))
             for _ in range(3):
                 self.assertLessEqual(len(next(pieces)), 2 * PIECE, name)
+
+
+class ChainForTests(SynchronousTestCase):
+    """The codings that a response names."""
+
+    def undo(self, names: list[bytes], octets: bytes) -> bytes:
+        """A body of these codings, undone."""
+        decoding = Decoding(chain_for(names, Bounds()), Bounds())
+        body = b"".join(decoding.feed(octets))
+        decoding.finish()
+        return body
+
+    def test_order(self) -> None:
+        """The one that was applied last is undone first."""
+        octets = brotli.compress(gzip.compress(b"hello"))
+        self.assertEqual(b"hello", self.undo([b"gzip", b"br"], octets))
+        self.assertEqual(b"hello", self.undo([], b"hello"))
+
+    def test_refused(self) -> None:
+        """One that is not known fails with the first octet that reaches it, as do too many."""
+        for names, octets, message in (
+            ([b"com\xe9press"], b"x", "'com\xe9press' is not known"),
+            ([b"foo", b"gzip"], gzip.compress(b"x"), "'foo' is not known"),
+            ([b"gzip"] * 5, b"x", "5 codings"),
+        ):
+            with self.assertRaises(DecodingFailed) as caught:
+                self.undo(names, octets)
+            self.assertIn(message, str(caught.exception))
+
+    def test_nothing(self) -> None:
+        """A body without an octet is one without a coding."""
+        for names in ([b"foo"], [b"foo", b"gzip"], [b"gzip"] * 5):
+            self.assertEqual(b"", self.undo(names, b""))
 
 
 class ChainTests(SynchronousTestCase):

@@ -75,6 +75,18 @@ class InboundTests(SynchronousTestCase):
             inbound.hold(data, 5000)
         self.assertTrue(all(inbound.take() == (data, 5000) for data in frames))
 
+    def test_emptyFrames(self) -> None:
+        """Empty frames are kept as they came, up to a number: more of them cost nothing."""
+        inbound = Inbound()
+        for number in range(1000):
+            inbound.hold(b"", number % 2)
+        inbound.hold(b"end", 4)
+        frames = []
+        while (frame := inbound.take()) is not None:
+            frames.append(frame)
+        self.assertEqual(64, len(frames))
+        self.assertEqual((b"end", 504), (frames[-1][0], sum(size for _, size in frames)))
+
     def test_discard(self) -> None:
         """What nobody will read is forgotten."""
         self.inbound.discard()

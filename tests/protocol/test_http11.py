@@ -418,41 +418,6 @@ class FailureTests(HTTP11TestCase):
         self.failureResultOf(self.client.ping(), ConnectionUnusable)
 
 
-class EarlyResponseTests(HTTP11TestCase):
-    """Responses that come before the request is out."""
-
-    def early(self, status: int) -> tuple[Any, Producer]:
-        """A whole response to a request whose body is half out."""
-        producer = Producer(10)
-        deferred = self.request(b"PUT", body=producer)
-        producer.write(b"hello")
-        self.client.dataReceived(b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\n" % status)
-        self.assertFalse(self.transport.isAborted)
-        self.client.dataReceived(b"no")
-        return self.successResultOf(deferred), producer
-
-    def test_complete(self) -> None:
-        """A server that has answered in full may read no more: the rest is not waited for."""
-        for status in (200, 413):
-            self.meet()
-            response, producer = self.early(status)
-            self.assertEqual((True, 1), (self.transport.isAborted, producer.calls.count("stop")))
-            self.assertFalse(self.client.isUsable())
-            closed = self.client.whenClosed()
-            self.lose(ConnectionAborted())
-            self.successResultOf(closed)
-            self.assertEqual(b"no", self.successResultOf(readBody(response)))
-
-    def test_afterTheBody(self) -> None:
-        """A request that is out has nothing left to cut off."""
-        producer = Producer(5)
-        self.request(b"PUT", body=producer)
-        producer.write(b"hello")
-        producer.finish()
-        self.client.dataReceived(RESPONSE)
-        self.assertFalse(self.transport.isAborted)
-
-
 class CancelTests(HTTP11TestCase):
     """Giving up a request costs the connection."""
 

@@ -255,6 +255,21 @@ class BodiesTests(EndpointsTestCase):
         for query in ("a=b%0D%0Ac:d", "a%20b=c", "=x", ":status=204"):
             self.refused(f"/response-headers?{query}")
 
+    def test_trailers(self) -> None:
+        """The query becomes the trailer section; what may not be in one is a 400."""
+        answer = self.ask("/trailers?sum=1&a=b")
+        self.assertEqual([(b"sum", b"1"), (b"a", b"b")], answer.trailers)
+        self.assertEqual({"sum": "1", "a": "b"}, json.loads(answer.body))
+        self.refused("/trailers?a=b%0D%0Ac:d")
+
+    def test_earlyHints(self) -> None:
+        """A link comes before the response."""
+        answer = self.ask("/early-hints")
+        (hint,) = answer.interim
+        self.assertIn((b":status", b"103"), hint)
+        self.assertIn(b"link", dict(hint))
+        self.assertIn("/early-hints", json.loads(answer.body)["url"])
+
 
 class TimeTests(EndpointsTestCase):
     """Responses that take their time."""

@@ -32,6 +32,7 @@ from txhyper.core.headers import check_target
 from txhyper.errors import InvalidRequest
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.request import DEFAULT_PORTS, Request, authorityOf, splitURI
+from txhyper.protocol.timeouts import Timeouts
 
 __all__ = ["Agent"]
 
@@ -110,6 +111,8 @@ class Agent:
         connectTimeout: float | None = None,
         bindAddress: Any = None,
         pool: ConnectionPool | None = None,
+        *,
+        timeouts: Timeouts | None = None,
     ) -> None:
         """
         :param reactor: for connections and time.
@@ -117,6 +120,8 @@ class Agent:
         :param connectTimeout: seconds for TCP to connect.
         :param bindAddress: the local address.
         :param pool: the connections, which agents may share.
+        :param timeouts: the time limits of each request, unless a
+            :class:`~txhyper.Request` has its own.
         :raises TypeError: the context factory is no
             :class:`~twisted.web.iweb.IPolicyForHTTPS`, or the pool is not one of ours.
         """
@@ -124,7 +129,7 @@ class Agent:
         if not IPolicyForHTTPS.providedBy(policy):
             raise TypeError(f"contextFactory {policy!r} does not provide IPolicyForHTTPS")
         factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
-        self._init(reactor, factory, (id(policy), connectTimeout, bindAddress), pool)
+        self._init(reactor, factory, (id(policy), connectTimeout, bindAddress), pool, timeouts)
 
     @classmethod
     def usingEndpointFactory(
@@ -132,15 +137,18 @@ class Agent:
         reactor: Any,
         endpointFactory: IAgentEndpointFactory,
         pool: ConnectionPool | None = None,
+        *,
+        timeouts: Timeouts | None = None,
     ) -> Agent:
         """
         An agent that connects as it is told.
 
         :param endpointFactory: makes the endpoint for a URI; with TLS in it, HTTP/2 is
             negotiated.
+        :param timeouts: as above.
         """
         self = cls.__new__(cls)
-        self._init(reactor, endpointFactory, id(endpointFactory), pool)
+        self._init(reactor, endpointFactory, id(endpointFactory), pool, timeouts)
         return self
 
     def _init(
@@ -149,10 +157,12 @@ class Agent:
         factory: IAgentEndpointFactory,
         sharing: object,
         pool: ConnectionPool | None,
+        timeouts: Timeouts | None,
     ) -> None:
         if pool is not None and not isinstance(pool, ConnectionPool):
             raise TypeError(f"pool {pool!r} is not a txhyper.ConnectionPool")
         self.pool = ConnectionPool(reactor) if pool is None else pool
+        self._timeouts = timeouts
         self._factory = factory
         # By identity, as not everything that is a policy can be hashed. An origin's endpoint keeps
         # its policy alive, so that no other has the same identity in the meantime.
@@ -183,6 +193,7 @@ class Agent:
             request = Request.toTarget(
                 method, uri, headers, bodyProducer, target.scheme, target.authority, path
             )
+            request.timeouts = self._timeouts
             sent = self.pool.send(target.key, target.name, target.endpoint, request)
         except (InvalidRequest, SchemeNotSupported):
             return fail()
@@ -192,7 +203,7 @@ class Agent:
     def send(self, request: Request) -> Deferred[IHyperResponse]:
         """
         Send a request that says more than :meth:`request` can: a body of another kind, trailers,
-        who is told of informational responses.
+        time limits, who is told of informational responses.
 
         The same object may be sent again once it has been answered, if its body can be produced
         again. A CONNECT goes to the origin of its URI, and asks for a tunnel to what its Host
@@ -204,6 +215,8 @@ class Agent:
             if not request.canBeSent:
                 raise InvalidRequest(f"the body of {request.absoluteURI!r} has been sent already")
             request.rewind()
+            if request.timeouts is None:
+                request.timeouts = self._timeouts
             target, _ = self._target(request.absoluteURI)
             return self.pool.send(target.key, target.name, target.endpoint, request)
         except (InvalidRequest, SchemeNotSupported):

@@ -26,6 +26,10 @@ from txhyper.protocol.negotiation import NegotiatingFactory
 __all__ = ["Dial"]
 
 
+def _nothing(dial: Dial) -> None:
+    """What comes of a connection that TCP makes when the dial was cancelled."""
+
+
 def _ignore(dial: Dial, error: Exception) -> None:
     """What comes of an error when the dial was cancelled, or has told its outcome."""
 
@@ -40,12 +44,22 @@ class Dial:
     A dial under way. Exactly one of the two callables is called, once, unless it is cancelled.
     """
 
-    __slots__ = ("_connecting", "_factory", "_failed", "_succeeded", "_timeout", "_timer")
+    __slots__ = (
+        "_connected",
+        "_connecting",
+        "_factory",
+        "_failed",
+        "_succeeded",
+        "_timeout",
+        "_timer",
+        "isConnected",
+    )
 
     def __init__(
         self,
         factory: NegotiatingFactory,
         handshakeTimeout: float,
+        connected: Callable[[Dial], None],
         succeeded: Callable[[Dial, IHTTPConnection], None],
         failed: Callable[[Dial, Exception], None],
     ) -> None:
@@ -53,9 +67,13 @@ class Dial:
         :param factory: makes the protocol.
         :param handshakeTimeout: seconds from TCP's connection to the end of the handshake. The
             time for TCP itself is the endpoint's business.
+        :param connected: called when TCP has connected and the handshake begins.
         """
         self._factory = factory
         self._timeout = handshakeTimeout
+        self._connected = connected
+        #: Whether TCP has connected.
+        self.isConnected = False
         self._succeeded = succeeded
         self._failed = failed
         self._timer: IDelayedCall | None = None
@@ -66,12 +84,14 @@ class Dial:
         self._factory.ready.addCallbacks(self._ready, self._refused)
         # An endpoint that raises has failed, as any other.
         self._connecting = maybeDeferred(endpoint.connect, self._factory)
-        self._connecting.addCallbacks(self._connected, self._refused, callbackArgs=(reactor,))
+        self._connecting.addCallbacks(self._begun, self._refused, callbackArgs=(reactor,))
 
-    def _connected(self, protocol: IProtocol, reactor: IReactorTime) -> None:
+    def _begun(self, protocol: IProtocol, reactor: IReactorTime) -> None:
         self._connecting = None
+        self.isConnected = True
         if not self._factory.ready.called:
             self._timer = reactor.callLater(self._timeout, self._late)
+            self._connected(self)
 
     def _late(self) -> None:
         self._timer = None
@@ -104,6 +124,7 @@ class Dial:
 
     def cancel(self) -> None:
         """Nobody waits for it any more. Nothing will be told."""
+        self._connected = _nothing
         self._succeeded = _abort
         self._failed = _ignore
         if self._connecting is not None:

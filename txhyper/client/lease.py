@@ -49,6 +49,8 @@ class Lease:
         """Look for a connection, or wait for one."""
         deferred = self.deferred
         assert deferred is not None
+        if self.request.timeouts is not None:
+            self.request.begin(self._origin.timer, self._origin.name, self._giveUp)
         self._origin.place(self)
         return deferred
 
@@ -59,6 +61,8 @@ class Lease:
         :param reserved: whether a slot is reserved for it there; else it queues.
         :param reused: whether the connection has served others before.
         """
+        if self.request.limits is not None:
+            self.request.limits.dialled()
         self._attempts += 1
         self._reused = reused
         self._connection = connection
@@ -76,6 +80,8 @@ class Lease:
         connection = self._connection
         self._connection = self.token = None
         request = self.request
+        if request.limits is not None:
+            request.limits.end("headers")
         if isinstance(error, ConnectionUnusable) or (
             isinstance(error, GoneAway) and error.last_stream_id
         ):
@@ -100,13 +106,18 @@ class Lease:
 
     def abandon(self, error: Exception) -> None:
         """Fail the user's Deferred."""
+        if self.request.limits is not None:
+            self.request.limits.over()
         deferred, self.deferred = self.deferred, None
         if deferred is not None:
             deferred.errback(asRequestFailure(error))
 
     def _cancel(self, deferred: Deferred[IHyperResponse]) -> None:
+        self._giveUp(CancelledError())
+
+    def _giveUp(self, error: Exception) -> None:
         if self._connection is not None:
-            self._connection.cancel(self)
+            self._connection.cancel(self, error)
         else:
             self._origin.leave(self)
-            self.abandon(CancelledError())
+            self.abandon(error)

@@ -21,6 +21,7 @@ from txhyper.interfaces import IHTTPConnection
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.http11 import HTTP11ClientConnection
 from txhyper.protocol.negotiation import OFFERS, NegotiatingFactory
+from txhyper.protocol.timeouts import Timer
 
 if TYPE_CHECKING:
     from txhyper.client.lease import Lease
@@ -70,6 +71,11 @@ class Origin:
         self._http11 = False
 
     @property
+    def timer(self) -> Timer:
+        """For time limits."""
+        return self._pool.timer
+
+    @property
     def isEmpty(self) -> bool:
         """Whether nothing is going on here."""
         return not (self.connections or self._dials or self._waiting)
@@ -93,6 +99,9 @@ class Origin:
             lease.use(connection, connection.reserve(), True)
             return
         self._waiting[lease] = None
+        if lease.request.limits is not None:
+            isUnderWay = choice is Choice.WAIT and self._dials[0].isConnected
+            lease.request.limits.dialling(isUnderWay)
         if choice is Choice.DIAL:
             self._dial()
 
@@ -164,13 +173,14 @@ class Origin:
                 pool.windowManager,
                 pool.onFrame,
                 self.idle,
+                pool.timer,
             ),
             lambda: HTTP11ClientConnection(
-                pool.reactor, self.name, pool.persistent, pool.bounds, self.idle
+                pool.reactor, self.name, pool.persistent, pool.bounds, self.idle, pool.timer
             ),
             OFFERS[1:] if self._http11 else OFFERS,
         )
-        dial = Dial(factory, pool.handshakeTimeout, self._dialled, self._undialled)
+        dial = Dial(factory, pool.handshakeTimeout, self._connected, self._dialled, self._undialled)
         self._dials.append(dial)
         try:
             endpoint = self.endpoint()
@@ -178,6 +188,15 @@ class Origin:
             self._undialled(dial, error)
         else:
             dial.start(pool.reactor, endpoint)
+
+    def _connected(self, dial: Dial) -> None:
+        """TCP has connected: the handshake begins, for all who wait for this dial."""
+        # Over HTTP/1.1 each has its own, in the order they came.
+        waiting = list(self._waiting)
+        index = self._dials.index(dial)
+        for lease in waiting if self._multiplexed else waiting[index : index + 1]:
+            if lease.request.limits is not None:
+                lease.request.limits.dialling(True)
 
     def _dialled(self, dial: Dial, connection: IHTTPConnection) -> None:
         self._dials.remove(dial)

@@ -23,6 +23,7 @@ from txhyper.core.hpack import coder_name
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.interfaces import IHTTPConnection, IHyperResponse
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import Timer
 
 __all__ = ["ConnectionPool"]
 
@@ -78,6 +79,8 @@ class ConnectionPool:
         self._origins: dict[Hashable, Origin] = {}
         self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
         self._timer: IDelayedCall | None = None
+        #: For the time limits of requests.
+        self.timer = Timer(reactor)
         self._log.debug("header blocks are encoded by {coder}", coder=coder_name())
 
     @property
@@ -182,6 +185,7 @@ class ConnectionPool:
             self.closing.difference_update(connections)
             if force.active():
                 force.cancel()
+            self.timer.quiet()
 
         told: Deferred[None] = Deferred()
         closed.addCallback(done).chainDeferred(told)

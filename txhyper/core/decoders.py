@@ -107,7 +107,8 @@ def _inflate(inflater: Any, data: bytes, name: str) -> Iterator[bytes]:
         if piece:
             yield piece
         data = inflater.unconsumed_tail
-        if not data and len(piece) < PIECE:
+        # At its end zlib leaves the tail as it was, and what is behind the end in unused_data.
+        if inflater.eof or (not data and len(piece) < PIECE):
             return
 
 
@@ -216,8 +217,10 @@ class Refused:
         self._reason = reason
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """As :meth:`Coding.feed`; it always raises."""
-        raise DecodingFailed(self._reason)
+        """As :meth:`Coding.feed`; it raises."""
+        if data:
+            raise DecodingFailed(self._reason)
+        return iter(())
 
     def finish(self) -> None:
         """As :meth:`Coding.finish`."""

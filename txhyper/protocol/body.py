@@ -55,8 +55,11 @@ class ReadableBody:
     def read(self, limit: int | None = None, decodeContent: bool = True) -> Deferred[bytes]:
         """As :meth:`txhyper.interfaces.IHyperResponse.read`."""
         collector = Collector(limit, cast(IResponse, self))
+        finished = collector.finished
+        assert finished is not None
+        # Before this returns, the whole body may have come.
         self._read(collector, decodeContent, False)
-        return collector.finished
+        return finished
 
     def chunks(self, decodeContent: bool = True) -> AsyncIterator[bytes]:
         """As :meth:`txhyper.interfaces.IHyperResponse.chunks`."""
@@ -78,45 +81,55 @@ class ReadableBody:
 
 
 class Collector(Protocol):
-    """Reads a body whole, within a limit."""
+    """
+    Reads a body whole, within a limit.
+
+    :ivar finished: the Deferred of :meth:`ReadableBody.read`; None once it has fired, or is about
+        to.
+    """
 
     def __init__(self, limit: int | None, response: IResponse) -> None:
         self._limit = limit
         self._response = response
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.finished: Deferred[bytes] = Deferred(self._cancelled)
+        # One buffer: a list of what came would cost a hundred times a body of tiny frames.
+        self._body = bytearray()
+        self.finished: Deferred[bytes] | None = Deferred(self._cancelled)
 
     def dataReceived(self, data: bytes) -> None:
         """Keep a piece; one too many ends it."""
-        if self.finished.called:
+        if self.finished is None:
             return
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._limit is not None and self._size > self._limit:
+        self._body += data
+        if self._limit is not None and len(self._body) > self._limit:
             error = BodyTooLarge(f"the body has more than {self._limit} octets (limit of read)")
-            self._fail(Failure(ResponseFailed([Failure(error)], self._response)))
+            reason = Failure(ResponseFailed([Failure(error)], self._response))
+            self._giveUp().errback(reason)
 
-    def _fail(self, reason: Failure) -> None:
-        self._pieces.clear()
-        self._giveUp()
-        self.finished.errback(reason)
-
-    def _giveUp(self) -> None:
+    def _giveUp(self) -> Deferred[bytes]:
+        """Want no more of the body. :return: the Deferred, which the caller has to fire."""
+        finished = self._take()
         cast(Any, self.transport).abortConnection()
+        return finished
+
+    def _take(self) -> Deferred[bytes]:
+        finished, self.finished = self.finished, None
+        self._body = bytearray()
+        assert finished is not None
+        return finished
 
     def _cancelled(self, deferred: Deferred[bytes]) -> None:
-        self._pieces.clear()
         self._giveUp()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body has ended, as it should or not."""
-        if self.finished.called:
+        if self.finished is None:
             return
+        body = self._body
+        finished = self._take()
         if reason.check(ResponseDone, PotentialDataLoss):
-            self.finished.callback(b"".join(self._pieces))
+            finished.callback(bytes(body))
         else:
-            self.finished.errback(reason)
+            finished.errback(reason)
 
 
 class ChunkReader(Protocol):
@@ -133,7 +146,9 @@ class ChunkReader(Protocol):
         self._isPaused = False
         # Whether nobody will ask for more.
         self._isForsaken = False
-        self._reason: Failure | None = None
+        # Whether nothing more will come, and why not, if the body is not complete.
+        self._isOver = False
+        self._error: Exception | None = None
 
     def dataReceived(self, data: bytes) -> None:
         """Hand a chunk over."""
@@ -148,7 +163,9 @@ class ChunkReader(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Nothing more will come."""
-        self._reason = reason
+        self._isOver = True
+        if not reason.check(ResponseDone, PotentialDataLoss):
+            self._error = cast(Exception, reason.value)
         self._wake()
 
     def _wake(self) -> None:
@@ -163,7 +180,7 @@ class ChunkReader(Protocol):
         :raises StopAsyncIteration: there is none, and the body is complete.
         :raises ResponseFailed: there is none, and it is not.
         """
-        if not self._held and self._reason is None:
+        if not self._held and not self._isOver:
             if self._waiter is not None:
                 raise RuntimeError("somebody waits for the next chunk of this body already")
             waiter: Deferred[None] = Deferred(self._forgetWaiter)
@@ -174,10 +191,13 @@ class ChunkReader(Protocol):
             await waiter
         if self._held:
             return self._held.popleft()
-        assert self._reason is not None
-        if self._reason.check(ResponseDone, PotentialDataLoss):
+        if self._error is None:
             raise StopAsyncIteration
-        raise cast(Exception, self._reason.value)
+        try:
+            raise self._error
+        finally:
+            # It refers to this frame, and so to this reader, from now on.
+            self._error = None
 
     def _forgetWaiter(self, waiter: Deferred[None]) -> None:
         self._waiter = None
@@ -186,12 +206,12 @@ class ChunkReader(Protocol):
         """Nobody will ask for more."""
         self._isForsaken = True
         self._held.clear()
-        if self._reason is None:
+        if not self._isOver:
             cast(Any, self.transport).abortConnection()
 
     def forget(self) -> None:
         """Likewise, from whatever thread the garbage collector runs in."""
-        if self._reason is None:
+        if not self._isOver:
             cast(Any, self.transport).forget()
 
 

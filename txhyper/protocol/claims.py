@@ -14,6 +14,8 @@ from zope.interface import implementer
 
 from txhyper.interfaces import IClaim, IHyperResponse
 from txhyper.protocol.failures import asRequestFailure
+from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import Timer
 
 __all__ = ["OwnClaim"]
 
@@ -24,12 +26,26 @@ class OwnClaim:
     One request's Deferred. Cancelling it gives the request up.
     """
 
-    __slots__ = ("deferred", "token")
+    __slots__ = ("_request", "deferred", "token")
 
-    def __init__(self, cancel: Callable[[IClaim], None]) -> None:
-        """:param cancel: the connection's."""
+    def __init__(
+        self,
+        request: Request,
+        cancel: Callable[[IClaim, Exception | None], None],
+        timer: Timer,
+        name: str,
+    ) -> None:
+        """
+        The request's time begins.
+
+        :param cancel: the connection's.
+        :param timer: for the request's time limits.
+        :param name: the origin's, for messages.
+        """
+        self._request = request
         self.token: object = None
-        self.deferred: Deferred[IHyperResponse] = Deferred(lambda _: cancel(self))
+        self.deferred: Deferred[IHyperResponse] = Deferred(lambda _: cancel(self, None))
+        request.begin(timer, name, lambda error: cancel(self, error))
 
     def responded(self, response: IHyperResponse) -> None:
         """Fire the Deferred."""
@@ -37,4 +53,6 @@ class OwnClaim:
 
     def failed(self, error: Exception) -> None:
         """Fail the Deferred."""
+        if self._request.limits is not None:
+            self._request.limits.over()
         self.deferred.errback(asRequestFailure(error))

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -44,6 +44,7 @@ from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
 from txhyper.protocol.pings import Pings
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import Timer
 from txhyper.protocol.wire import Wire, WireTransport
 
 __all__ = ["HTTP2ClientProtocol"]
@@ -71,12 +72,14 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         window_manager: type[BaseFlowControlManager] = FlowControlManager,
         onFrame: Callable[[str], None] | None = None,
         onIdle: Callable[[HTTP2ClientProtocol], None] | None = None,
+        timer: Timer | None = None,
     ) -> None:
         """
         :param reactor: for time, and for what has to wait until the next turn.
         :param bounds: the limits to keep.
         :param window_manager: the class that decides how much the peer may send.
         :param onFrame: called with one line of text for each frame sent or received.
+        :param timer: for the time limits of requests; one of its own if None.
         """
         super().__init__()
         self.origin = origin
@@ -87,6 +90,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._outbound = Outbound()
         self._wire = Wire(reactor, self._engine, self._outbound, self._closed, self._failAll)
         self._pings = Pings()
+        self._timer = Timer(reactor) if timer is None else timer
         self._closing = False
 
     # -- what the pool sees --------------------------------------------------------------------
@@ -133,12 +137,14 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
                 self._freed()
         else:
             self._admission.wait(exchange)
+            if request.limits is not None:
+                request.limits.queued()
 
-    def cancel(self, claim: IClaim) -> None:
+    def cancel(self, claim: IClaim, error: Exception | None = None) -> None:
         """Give a request up: it leaves the queue, or its stream is reset with CANCEL."""
         exchange = cast(Exchange, claim.token)
         self._admission.leave(exchange)
-        exchange.cancel()
+        exchange.cancel(error or CancelledError())
 
     def request(self, request: Request) -> Deferred[IHyperResponse]:
         """
@@ -148,7 +154,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
             :exc:`~twisted.web.client.ResponseNeverReceived`. Cancelling it resets the stream and
             leaves the others alone.
         """
-        claim = OwnClaim(self.cancel)
+        claim = OwnClaim(request, self.cancel, self._timer, self.origin)
         self.issue(request, claim)
         return claim.deferred
 
@@ -240,9 +246,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         stream.owner.informed(value)
 
     def _onTrailed(self, stream: Stream, value: Any, size: int) -> None:
-        # A reader that gave up in the frame before has closed the stream and left.
-        if stream.owner is not None:
-            stream.owner.trailed(value)
+        stream.owner.trailed(value)
 
     def _onResponded(self, stream: Stream, value: Any, size: int) -> None:
         stream.owner.responded(value)
@@ -252,7 +256,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def _onFinished(self, stream: Stream, value: Any, size: int) -> None:
         exchange = stream.owner
-        # As above.
+        # A reader that gave up in this frame has closed the stream and left.
         if exchange is not None:
             if stream.closed:
                 self._closed(stream)
@@ -329,6 +333,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
                 debugData,
             )
         )
+        self._timer.quiet()
         self._tellClosed()
 
 

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
@@ -34,7 +35,8 @@ class DecodingReader(Protocol):
     """
 
     def __init__(self, reader: IProtocol, decoding: Decoding, response: IResponse) -> None:
-        self._reader = reader
+        # Until it has been told of the end: it refers to this, its transport.
+        self._reader: IProtocol | None = reader
         self._decoding = decoding
         self._response = response
         # What is being decoded, while the reader pauses in the middle of it.
@@ -42,23 +44,28 @@ class DecodingReader(Protocol):
         # What came meanwhile: a pause does not hold back what had been read already.
         self._waiting: deque[bytes] = deque()
         self._isPaused = False
+        # Whether the body's transport has been paused, and nobody has said that it may go on.
+        self._isHolding = False
         self._isDelivering = False
+        # Whether the reader has given the body up, and gets nothing more but its end.
+        self._isStopped = False
         # Why the body has ended, until the reader has had all of it.
         self._reason: Failure | None = None
-        self._isOver = False
 
     @property
     def disconnecting(self) -> bool:
         """What some protocols look at within ``dataReceived``, to know whether to go on."""
-        return self._isOver
+        return self._isStopped or self._reader is None
 
     def connectionMade(self) -> None:
         """The body's transport is there, and this is the reader's."""
+        assert self._reader is not None
         self._reader.makeConnection(self)  # type: ignore[arg-type]  # read only
 
     def dataReceived(self, data: bytes) -> None:
         """Octets have come, perhaps while others are being decoded."""
-        if not self._isOver:
+        # HTTP/1.1 goes on to the end of what it has read.
+        if not self.disconnecting:
             self._waiting.append(data)
             self._deliver()
 
@@ -82,51 +89,66 @@ class DecodingReader(Protocol):
 
     def _deliver(self) -> None:
         """Deliver pieces until the reader pauses, and then the end, if it has come."""
-        if self._isDelivering or self._isOver:
+        if self._isDelivering:
             return
         self._isDelivering = True
         try:
-            while not (self._isPaused or self._isOver):
+            while self._reader is not None and not self._isPaused:
                 piece = self._next()
                 if piece is None:
+                    self._finish()
                     break
                 self._reader.dataReceived(piece)
-            if self._reason is not None and not (self._isPaused or self._isOver):
-                if self._reason.check(ResponseDone):
-                    self._decoding.finish()
-                self._end(self._reason)
         except BodyError as error:
-            self._end(Failure(ResponseFailed([Failure(error)], self._response)))
-            self._transport().loseConnection()
+            try:
+                self._end(Failure(ResponseFailed([Failure(error)], self._response)))
+            finally:
+                self._transport().loseConnection()
         except BaseException:
             # The reader's own: it gets nothing more but its end.
-            self._drop()
+            self._isDelivering = False
+            self.stopProducing()
             raise
         finally:
             self._isDelivering = False
+        # Not before what is held has been delivered: the reader may have paused again.
+        if self._isHolding and not self._isPaused:
+            self._isHolding = False
+            self._transport().resumeProducing()
+
+    def _finish(self) -> None:
+        """The reader has had everything that has come: tell it of the end, if there is one."""
+        if self._reason is not None:
+            # A body without a length has ended as well; its coding knows whether as it should.
+            if self._reason.check(ResponseDone, PotentialDataLoss):
+                if self._isStopped:
+                    raise BodyError("the reader gave the body up before it had all of it")
+                self._decoding.finish()
+            self._end(self._reason)
 
     def _end(self, reason: Failure) -> None:
-        self._isOver = True
+        reader, self._reader = self._reader, None
         self._drop()
-        self._reader.connectionLost(reason)
+        assert reader is not None
+        reader.connectionLost(reason)
 
     def _transport(self) -> Any:
         return cast(Any, self.transport)
 
     def pauseProducing(self) -> None:
         """Deliver nothing until :meth:`resumeProducing`."""
-        self._isPaused = True
-        self._transport().pauseProducing()
+        if not self.disconnecting:
+            self._isPaused = self._isHolding = True
+            self._transport().pauseProducing()
 
     def resumeProducing(self) -> None:
         """Deliver what is held, and whatever comes."""
         self._isPaused = False
         self._deliver()
-        if not self._isPaused:
-            self._transport().resumeProducing()
 
     def stopProducing(self) -> None:
         """Give the body up; the reader is told of the end by the body's transport."""
+        self._isStopped = True
         self._isPaused = False
         self._drop()
         if self._reason is None:
@@ -134,8 +156,6 @@ class DecodingReader(Protocol):
         else:
             # The body's transport has told the end already, and will not tell it again. From
             # within a delivery, it is told when that is over.
-            error = BodyError("the reader gave the body up before it had all of it")
-            self._reason = Failure(ResponseFailed([Failure(error)], self._response))
             self._deliver()
 
     def loseConnection(self) -> None:
@@ -148,4 +168,5 @@ class DecodingReader(Protocol):
 
     def forget(self) -> None:
         """Give the body up, from whatever thread the garbage collector runs in."""
-        self._transport().forget()
+        # Under somebody else's response there is nobody who may be called from here.
+        getattr(self.transport, "forget", bool)()

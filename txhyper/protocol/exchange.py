@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed
 
@@ -60,6 +59,9 @@ class Exchange(ReadingSide):
         body = request.body
         end = body is None and not request.hasTrailers
         self.stream = self._wire.open(self, authority, fields, end)
+        if request.limits is not None:
+            self._limits = request.limits
+            self._limits.sent(self.name)
         if body is not None:
             if isExpected(fields):
                 body = AwaitedBody(self._wire.reactor, request, self.bounds.continue_timeout)
@@ -121,6 +123,8 @@ class Exchange(ReadingSide):
 
     def responded(self, head: ResponseHead) -> None:
         """The final response's head has come."""
+        if self._limits is not None:
+            self._limits.responded(self.expire)
         if head.status >= 300:
             # The server does not want what this request carries. 2xx may be full duplex.
             self._stopUpload()
@@ -133,7 +137,8 @@ class Exchange(ReadingSide):
 
     def finished(self) -> None:
         """The response is complete."""
-        if self.opened().sending:
+        # The two ways of a tunnel end apart.
+        if self.opened().sending and self.request.method != b"CONNECT":
             # The server has answered in full and needs no more (RFC 9113 section 8.1). Not at once:
             # what is queued may end the stream in this turn, or the server's own RST_STREAM may.
             self._stopUpload()
@@ -154,8 +159,12 @@ class Exchange(ReadingSide):
 
     # -- what the user does --------------------------------------------------------------------
 
-    def cancel(self) -> None:
+    def cancel(self, error: Exception) -> None:
         """Give the request up, if its response has not come."""
         if self._claim is not None:
-            self._reset(CANCEL)
-            self.failed(CancelledError())
+            self.expire(error)
+
+    def expire(self, error: Exception) -> None:
+        """Give the request up, or what is still missing of its response."""
+        self._reset(CANCEL)
+        self.failed(error)

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web._newclient import HTTP11ClientProtocol, TransportProxyProducer
+from twisted.web._newclient import HTTP11ClientProtocol
 from twisted.web._newclient import Request as WireRequest
 from twisted.web.client import URI, ResponseFailed
 from twisted.web.http import PotentialDataLoss
@@ -25,46 +25,27 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
-from txhyper.core.headers import MalformedHead, parse_trailers
 from txhyper.errors import (
     BoundExceeded,
-    ConnectionTerminated,
     ConnectionUnusable,
     HyperError,
-    ProtocolViolation,
+    InvalidRequest,
 )
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.ending import COMPLETE, Ending
-from txhyper.protocol.http11_messages import HTTP11Response, WrittenBody, trailerField
+from txhyper.protocol.http11_messages import (
+    BodyTransport,
+    HTTP11Response,
+    WrittenBody,
+    settle,
+    translated,
+)
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import RequestLimits, Timer
 
 __all__ = ["HTTP11ClientConnection"]
-
-
-class _BodyTransport(TransportProxyProducer):
-    """What Twisted gives the reader of a body, and what its own ``readBody`` looks for besides."""
-
-    def __init__(
-        self,
-        proxy: TransportProxyProducer,
-        abort: Callable[[], None],
-        fromAnyThread: Callable[..., None],
-    ) -> None:
-        # Twisted's ends proxying on its own when the response is over, and so ends ours.
-        self._producer = self._proxy = proxy
-        self._abort = abort
-        self._fromAnyThread = fromAnyThread
-
-    def abortConnection(self) -> None:
-        """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
-        if self._proxy._producer is not None:
-            self._abort()
-
-    def forget(self) -> None:
-        """Give the body up, from whatever thread the garbage collector runs in."""
-        self._fromAnyThread(self.abortConnection)
 
 
 @implementer(IHTTPConnection)
@@ -86,11 +67,13 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         persistent: bool = True,
         bounds: Bounds | None = None,
         onIdle: Callable[[HTTP11ClientConnection], None] | None = None,
+        timer: Timer | None = None,
     ) -> None:
         """
         :param reactor: for time.
         :param origin: the peer's name, for messages.
         :param bounds: the limits to keep.
+        :param timer: for the time limits of requests; one of its own if None.
         :param persistent: whether to keep the connection after a request.
         """
         super().__init__()
@@ -99,6 +82,10 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self.openCount = 0
         self._reactor = reactor
         self._bounds = bounds or Bounds()
+        self._timer = Timer(reactor) if timer is None else timer
+        # The limits of the request at hand, and the one that has passed.
+        self._limits: RequestLimits | None = None
+        self._expired: Exception | None = None
         self._persistent = persistent
         self._protocol = HTTP11ClientProtocol(self._quiescent)
         self._closing = False
@@ -121,10 +108,13 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass octets on."""
-        self._protocol.dataReceived(data)
-        if self._protocol.state == "TRANSMITTING_AFTER_RECEIVING_RESPONSE":
-            # The server has answered in full, and need not read the rest. Twisted would close the
-            # connection once all of it was written: with a server that does not read, never.
+        protocol = self._protocol
+        protocol.dataReceived(data)
+        if protocol._parser is None and protocol.state.startswith("TRANSMITTING"):
+            # The response is over, as it should be or not, and the request is not: nothing can
+            # come of it any more. Twisted would wait for the body, and, if the response was
+            # broken, fall over its own feet at the end of the connection.
+            protocol._state = "TRANSMITTING_AFTER_RECEIVING_RESPONSE"
             cast(WrittenBody, self._body).stopProducing()
             self.abort()
         if self._isFreed:
@@ -139,7 +129,11 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self._lost = reason
         try:
             self._protocol.connectionLost(reason)
+            if not self._ending.isOver:
+                # A response that came before the request was sent: Twisted tells nobody of it.
+                self._protocol._disconnectParser(reason)
         finally:
+            self._timer.quiet()
             self._tellClosed()
 
     def isUsable(self) -> bool:
@@ -186,6 +180,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             reserved = True
             if not self.isUsable():
                 raise ConnectionUnusable(f"{self.origin}: the connection is closing")
+            if request.method == b"CONNECT":
+                raise InvalidRequest(f"{self.origin}: CONNECT takes a server that speaks HTTP/2")
             wireRequest = self._wireRequest(request)
         except HyperError as error:
             if reserved:
@@ -193,9 +189,14 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             claim.failed(error)
             return
         self._claim = claim
+        self._limits = request.limits
+        if self._limits is not None:
+            self._limits.sent(self.origin)
         sent = self._protocol.request(wireRequest)
         parser = cast(Any, self._protocol._parser)
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
+        # Told as soon as the response fails: Twisted waits until the request has been written.
+        parser._responseDeferred.addErrback(self._failed, claim)
         # A producer that gave the request up within its start has left nobody to be told.
         self._sent = sent if self._claim is claim else None
         sent.addErrback(self._failed, claim)
@@ -246,13 +247,20 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             del parser.response
             self._informed(response, request, claim)
             return
+        del parser.allHeadersReceived
         self._ending = Ending()
         response._bodyDataFinished = partial(self._bodyEnded, response, parser, self._ending)
-        type(parser).allHeadersReceived(parser)
+        if self._limits is not None:
+            self._limits.responded(self._expire)
+            response._bodyDataReceived = partial(self._bodyReceived, response, self._limits)
+        parser.allHeadersReceived()
         # Told as soon as it is here: Twisted waits until the request has been written.
         self._responded(response, claim)
 
     def _informed(self, response: Any, request: Request, claim: IClaim) -> None:
+        if self._claim is not claim:
+            # Given up, and there is more in what had been read.
+            return
         self._informational += 1
         if self._informational > self._bounds.informational_responses:
             error = BoundExceeded(
@@ -269,6 +277,10 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         fields = response.headers.getAllRawHeaders()
         request.inform(response.code, [(name, one) for name, values in fields for one in values])
 
+    def _bodyReceived(self, response: Any, limits: RequestLimits, data: bytes) -> None:
+        limits.begin("bodyIdle")
+        type(response)._bodyDataReceived(response, data)
+
     def _bodyEnded(
         self, response: Any, parser: Any, ending: Ending, reason: Failure | None = None
     ) -> None:
@@ -276,24 +288,28 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         A body has ended. One without a length may end with its connection, but not by accident.
         Twisted tells of both alike, as a potential loss; here it is certain.
         """
-        del response._bodyDataFinished
+        # Without what was put before Twisted's own, response and connection are no circle.
+        vars(response).pop("_bodyDataFinished")
+        vars(response).pop("_bodyDataReceived", None)
+        if self._limits is not None:
+            self._limits.over()
         lost = self._lost
         isVague = reason is not None and reason.check(PotentialDataLoss)
-        if isVague and lost is not None and not lost.check(ConnectionDone):
+        isCut = isVague and lost is not None and not lost.check(ConnectionDone)
+        if isCut or (reason is not None and self._expired is not None):
             isVague = False
-            reason = Failure(ResponseFailed([Failure(self._translate(lost.value))], response))
-        response._bodyDataFinished(reason)
-        if reason is None or isVague:
-            # Those that its decoder found, if it was chunked.
-            lines = getattr(parser.bodyDecoder, "_trailerHeaders", ())
-            try:
-                ending.trailed(parse_trailers([trailerField(bytes(line)) for line in lines]))
-            except MalformedHead as error:
-                ending.over(ProtocolViolation(f"{self.origin}: trailers: {error}"))
+            cause = self._translate(None if lost is None else lost.value)
+            reason = Failure(ResponseFailed([Failure(cause)], response))
+        try:
+            response._bodyDataFinished(reason)
+        finally:
+            # Those who wait for the trailers are told, whatever the reader of the body does.
+            if reason is None or isVague:
+                # Its decoder has found them, if it was chunked.
+                found = getattr(parser.bodyDecoder, "_trailerHeaders", ())
+                settle(ending, found, self.origin)
             else:
-                ending.over(None)
-        else:
-            ending.over(self._translate(reason.value))
+                ending.over(self._translate(reason.value))
 
     def _isTold(self, claim: IClaim) -> bool:
         """Whether this is the claim that waits; from now on it does no more."""
@@ -305,43 +321,42 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _responded(self, response: Any, claim: IClaim) -> None:
         if self._isTold(claim):
-            response._transport = _BodyTransport(
-                response._transport, self.abort, self._fromAnyThread
+            transport = response._transport = BodyTransport(
+                response._transport, self._ending, self._limits, self.abort, self._fromAnyThread
             )
-            unread = partial(self._fromAnyThread, self.abort)
+            unread = partial(self._fromAnyThread, partial(self._unread, self._ending))
             body = self._body
             if body is not None:
                 # A server that refuses does not want what this request carries.
                 (body.stopProducing if response.code >= 300 else body.proceed)()
-            claim.responded(HTTP11Response(response, self._bounds, self._ending, unread))
+            claim.responded(HTTP11Response(response, self._bounds, self._ending, transport, unread))
+
+    def _unread(self, ending: Ending) -> None:
+        """A response was garbage before its end; by now others may use the connection."""
+        if not ending.isOver:
+            self.abort()
 
     def _failed(self, reason: Failure, claim: IClaim) -> None:
         if self._isTold(claim):
             claim.failed(self._translate(reason.value))
 
     def _translate(self, error: BaseException | None) -> Exception:
-        """The error of ours that says the same, if there is one."""
-        reasons = [reason.value for reason in getattr(error, "reasons", [])]
-        for inner in [error, *reasons]:
-            if isinstance(inner, HyperError):
-                return inner
-            if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
-                return ConnectionTerminated(
-                    f"{self.origin}: the connection ended before the response: {inner}"
-                )
-        if isinstance(error, ResponseFailed):
-            how = "; ".join(map(repr, reasons))
-            return ProtocolViolation(f"{self.origin}: the response is not HTTP/1.1: {how}")
-        return cast(Exception, error)
+        """Why there is no response, or not all of it."""
+        return self._expired or translated(error, self.origin)
 
-    def cancel(self, claim: IClaim) -> None:
+    def cancel(self, claim: IClaim, error: Exception | None = None) -> None:
         """Give a request up. Over HTTP/1.1 this costs the connection."""
         sent = self._sent
         if self._isTold(claim):
             if sent is not None:
                 sent.cancel()
             self.abort()
-            claim.failed(CancelledError())
+            claim.failed(error or CancelledError())
+
+    def _expire(self, error: Exception) -> None:
+        """The time for the rest of a response is up."""
+        self._expired = error
+        self.abort()
 
     def request(self, request: Request) -> Deferred[IHyperResponse]:
         """
@@ -349,7 +364,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
         :return: fires with the response; cancelling it closes the connection.
         """
-        claim = OwnClaim(self.cancel)
+        claim = OwnClaim(request, self.cancel, self._timer, self.origin)
         self.issue(request, claim)
         return claim.deferred
 

@@ -8,29 +8,101 @@ expects more of a producer than a producer may know. Knows no private name of Tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IProtocol, IReactorTime
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, IReactorTime
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
-from twisted.web.client import RequestGenerationFailed
+from twisted.web.client import RequestGenerationFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
-from txhyper.core.headers import Field
+from txhyper.core.headers import Field, MalformedHead, parse_trailers
+from txhyper.errors import ConnectionTerminated, HyperError, ProtocolViolation
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.bodies import BytesBody
 from txhyper.protocol.body import ReadableBody
 from txhyper.protocol.ending import Ending
 from txhyper.protocol.expectation import AwaitedBody, isExpected
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import RequestLimits
 from txhyper.protocol.upload import Upload
 
-__all__ = ["HTTP11Response", "WrittenBody", "trailerField"]
+__all__ = ["BodyTransport", "HTTP11Response", "WrittenBody", "settle", "translated"]
+
+
+@implementer(IPushProducer)
+class BodyTransport:
+    """What Twisted gives the reader of a body, and what its own ``readBody`` looks for besides."""
+
+    def __init__(
+        self,
+        proxy: Any,
+        ending: Ending,
+        limits: RequestLimits | None,
+        abort: Callable[[], None],
+        fromAnyThread: Callable[..., None],
+    ) -> None:
+        """
+        :param proxy: Twisted's, which does nothing once the response is over.
+        :param abort: aborts the connection.
+        :param fromAnyThread: calls in the reactor's thread.
+        """
+        self._proxy = proxy
+        self._ending = ending
+        self._limits = limits
+        self._abort = abort
+        self._fromAnyThread = fromAnyThread
+        # Whether the reader has paused, and whether it had before it was resumed last.
+        self._isPaused = self._wasPaused = False
+
+    def begin(self) -> None:
+        """The body gets its reader."""
+        if self._limits is not None and not self._ending.isOver:
+            self._limits.begin("bodyIdle")
+
+    def begun(self) -> None:
+        """
+        The reader has had what was held. Twisted has resumed then, as the last thing, although
+        the reader may have paused.
+        """
+        if self._wasPaused:
+            self.pauseProducing()
+
+    def pauseProducing(self) -> None:
+        """Deliver nothing until :meth:`resumeProducing`."""
+        self._isPaused = True
+        if self._limits is not None:
+            self._limits.end("bodyIdle")
+        self._proxy.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Deliver what comes."""
+        self._wasPaused, self._isPaused = self._isPaused, False
+        self.begin()
+        self._proxy.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Give the body up."""
+        self._proxy.stopProducing()
+
+    def loseConnection(self) -> None:
+        """Give the body up."""
+        self._proxy.loseConnection()
+
+    def abortConnection(self) -> None:
+        """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
+        if not self._ending.isOver:
+            self._abort()
+
+    def forget(self) -> None:
+        """Give the body up, from whatever thread the garbage collector runs in."""
+        self._fromAnyThread(self.abortConnection)
 
 
 @implementer(IHyperResponse)
@@ -47,16 +119,23 @@ class HTTP11Response(
     streamId = None
 
     def __init__(
-        self, original: IResponse, bounds: Bounds, ending: Ending, unread: Callable[[], None]
+        self,
+        original: IResponse,
+        bounds: Bounds,
+        ending: Ending,
+        transport: BodyTransport,
+        unread: Callable[[], None],
     ) -> None:
         """
         :param original: Twisted's response.
         :param ending: told how the body ends.
+        :param transport: the reader's.
         :param unread: called, in whatever thread, when the response has become garbage unread.
         """
         super().__init__(original)
         self._bounds = bounds
         self._ending = ending
+        self._transport = transport
         self._unread: Callable[[], None] | None = unread
 
     def deliverBody(self, protocol: IProtocol) -> None:
@@ -65,7 +144,9 @@ class HTTP11Response(
 
     def _deliver(self, reader: IProtocol, isFramed: bool) -> None:
         self._unread = None
+        self._transport.begin()
         self.original.deliverBody(reader)
+        self._transport.begun()
 
     def whenTrailers(self) -> Deferred[Headers]:
         """As :meth:`txhyper.interfaces.IHyperResponse.whenTrailers`."""
@@ -199,7 +280,37 @@ class LastChunk:
         self._wrapped.unregisterProducer()
 
 
-def trailerField(line: bytes) -> Field:
+def settle(ending: Ending, lines: Iterable[bytes], origin: str) -> None:
+    """
+    A body is complete: tell those who wait for its trailers.
+
+    :param lines: the trailer section.
+    """
+    try:
+        ending.trailed(parse_trailers([_field(bytes(line)) for line in lines]))
+    except MalformedHead as error:
+        ending.over(ProtocolViolation(f"{origin}: trailers: {error}"))
+    else:
+        ending.over(None)
+
+
+def _field(line: bytes) -> Field:
     """A trailer line as HTTP/2 would have it."""
     name, _, value = line.partition(b":")
     return name.lower(), value.strip(b" \t")
+
+
+def translated(error: BaseException | None, origin: str) -> Exception:
+    """The error of ours that says the same as one of Twisted's, if there is one."""
+    reasons = [reason.value for reason in getattr(error, "reasons", [])]
+    for inner in [error, *reasons]:
+        if isinstance(inner, HyperError):
+            return inner
+        if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
+            return ConnectionTerminated(
+                f"{origin}: the connection ended before the response: {inner}"
+            )
+    if isinstance(error, ResponseFailed):
+        how = "; ".join(map(repr, reasons))
+        return ProtocolViolation(f"{origin}: the response is not HTTP/1.1: {how}")
+    return cast(Exception, error)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from txhyper.core.headers import Field
     from txhyper.core.streams import Stream
     from txhyper.protocol.response import Response
+    from txhyper.protocol.timeouts import RequestLimits
     from txhyper.protocol.wire import Wire
 
 __all__ = ["CANCEL", "BodyTransport", "ReadingSide"]
@@ -52,6 +53,7 @@ class ReadingSide:
         "_error",
         "_inbound",
         "_isFramed",
+        "_limits",
         "_reader",
         "_response",
         "_wire",
@@ -69,6 +71,8 @@ class ReadingSide:
         self._response: Response | None = None
         # Whether the reader wants each frame as it came, empty ones included.
         self._isFramed = False
+        # The request's time limits, if it has some.
+        self._limits: RequestLimits | None = None
         # Made when octets have to wait for the reader.
         self._inbound: Inbound | None = None
         # Made when trailers come, or somebody waits for them.
@@ -111,6 +115,8 @@ class ReadingSide:
         self._reader = reader
         self._response = response
         self._isFramed = isFramed
+        if self._limits is not None and not self._isComplete:
+            self._limits.begin("bodyIdle")
         inbound = self._inbound
         if inbound is not None:
             # Nothing is delivered to a reader that is not connected yet.
@@ -129,11 +135,15 @@ class ReadingSide:
         if self._reader is not None:
             self._hold().paused = True
             self._wire.readerPaused(self.opened())
+            if self._limits is not None:
+                self._limits.end("bodyIdle")
 
     def resume(self) -> None:
         """The reader wants what is there, and what comes."""
         if self._inbound is not None:
             self._inbound.paused = False
+            if self._limits is not None and not self._isComplete:
+                self._limits.begin("bodyIdle")
             self._drain(self._inbound)
 
     def giveUp(self) -> None:
@@ -159,6 +169,8 @@ class ReadingSide:
 
     def _abandon(self, why: str) -> None:
         """Reset the stream, if the body is not complete."""
+        if self._limits is not None:
+            self._limits.over()
         if self._error is None:
             self._error = StreamAborted(f"{self.name}: {why} (CANCEL)", self.opened().id, CANCEL)
             self._reset(CANCEL)
@@ -175,6 +187,8 @@ class ReadingSide:
         """
         reader = self._reader
         if reader is not None and self._inbound is None:
+            if self._limits is not None:
+                self._limits.begin("bodyIdle")
             if data or self._isFramed:
                 self._hand(reader, data)
             if size:
@@ -231,12 +245,19 @@ class ReadingSide:
         """As :meth:`txhyper.interfaces.IHyperResponse.whenTrailers`."""
         if self._ending is None:
             self._ending = Ending()
-            if self._error is not None or self.opened().receiving == ENDED:
+            if self._isComplete:
                 self._ending.over(self._error)
         return self._ending.whenTrailers()
 
+    @property
+    def _isComplete(self) -> bool:
+        """Whether nothing more will come of the response."""
+        return self._error is not None or self.opened().receiving == ENDED
+
     def _end(self) -> None:
         """Nothing more will come: tell the reader, when it has had everything."""
+        if self._limits is not None:
+            self._limits.over()
         if self._ending is not None:
             self._ending.over(self._error)
         reader, response = self._reader, self._response

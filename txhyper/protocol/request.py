@@ -23,9 +23,10 @@ from txhyper.core.headers import (
     request_fields,
     trailer_fields,
 )
-from txhyper.errors import InvalidRequest
+from txhyper.errors import InvalidRequest, TimedOut
 from txhyper.interfaces import IReplayableBody
 from txhyper.protocol.bodies import asProducer
+from txhyper.protocol.timeouts import RequestLimits, Timeouts, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,9 +104,11 @@ class Request:
         "authority",
         "body",
         "bodyStarted",
+        "limits",
         "method",
         "path",
         "scheme",
+        "timeouts",
     )
 
     _log = Logger()
@@ -118,6 +121,7 @@ class Request:
         body: Any = None,
         *,
         trailers: Headers | Callable[[], Headers] | None = None,
+        timeouts: Timeouts | None = None,
         onInformational: Callable[[int, Headers], object] | None = None,
     ) -> None:
         """
@@ -132,6 +136,7 @@ class Request:
             :class:`~txhyper.interfaces.IReplayableBody`.
         :param trailers: the trailer section that follows the body, or what makes it once the last
             octet of the body has been produced, such as a digest.
+        :param timeouts: the time limits; those of the agent if None.
         :param onInformational: called with the status and the headers of each informational
             response (1xx), such as 103 Early Hints (RFC 8297). What it raises is logged.
         :raises InvalidRequest: the method, the URI, the body or a trailer field is not valid.
@@ -145,6 +150,7 @@ class Request:
         else:
             self._trailers = trailers
         self._onInformational = onInformational
+        self.timeouts: Timeouts | None = timeouts
 
     @classmethod
     def toTarget(
@@ -185,6 +191,9 @@ class Request:
         self.bodyStarted = False
         self._trailers = None
         self._onInformational = None
+        self.timeouts = None
+        #: Made by whoever sends it, if it has time limits.
+        self.limits: RequestLimits | None = None
         self._fields: tuple[bytes, Sequence[Field]] | None = None
 
     @property
@@ -252,6 +261,17 @@ class Request:
         if self.bodyStarted:
             cast(IReplayableBody, self.body).rewind()
             self.bodyStarted = False
+
+    def begin(self, timer: Timer, name: str, onLate: Callable[[TimedOut], None]) -> None:
+        """
+        The time begins, if it is limited.
+
+        :param name: the origin's, for messages.
+        :param onLate: called with the error when it is up.
+        """
+        self.limits = None
+        if self.timeouts is not None:
+            self.limits = RequestLimits(timer, self.timeouts, name, onLate)
 
     def inform(self, status: int, fields: Iterable[Field]) -> None:
         """An informational response has come."""

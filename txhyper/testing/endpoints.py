@@ -315,6 +315,22 @@ def responseHeaders(request: ServerRequest, responder: Responder) -> None:
         raise Refusal(400, str(error)) from error
 
 
+def trailers(request: ServerRequest, responder: Responder) -> None:
+    """Send the query's names and values as trailer fields behind the body, which shows them."""
+    fields = [(name.encode("utf-8"), value.encode("utf-8")) for name, value in request.arguments]
+    body = json.dumps(_shownArguments(request), indent=2).encode("ascii") + b"\n"
+    try:
+        responder.respond(200, [(b"content-type", b"application/json")], body, fields)
+    except ValueError as error:
+        raise Refusal(400, str(error)) from error
+
+
+def earlyHints(request: ServerRequest, responder: Responder) -> None:
+    """Send a 103 with a link, and then what ``/get`` sends."""
+    responder.sendInformational(103, [(b"link", b"</style.css>; rel=preload; as=style")])
+    get(request, responder)
+
+
 def sample(contentType: bytes, body: bytes, request: ServerRequest, responder: Responder) -> None:
     """Send something that is always the same."""
     responder.respond(200, [(b"content-type", contentType)], body)
@@ -342,11 +358,13 @@ def demoSite(clock: IReactorTime) -> Site:
         "/cookies": cookies,
         "/cookies/set": setCookies,
         "/cookies/delete": deleteCookies,
+        "/early-hints": earlyHints,
         "/gzip": gzip,
         "/deflate": deflate,
         "/html": partial(sample, b"text/html; charset=utf-8", HTML),
         "/json": partial(sample, b"application/json", JSON),
         "/encoding/utf8": partial(sample, _TEXT, UTF8),
+        "/trailers": trailers,
         "/robots.txt": partial(sample, _TEXT, ROBOTS),
     }
     for pattern, endpoint in plain.items():

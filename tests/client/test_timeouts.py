@@ -1,0 +1,191 @@
+"""Tests for the time limits that a pool keeps: dialling, queues, and all of a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseNeverReceived
+
+from tests.client.network import Network
+from tests.client.scene import CANCEL, MAX_CONCURRENT_STREAMS, REFUSED_STREAM, PoolTestCase
+from txhyper.client.agent import Agent
+from txhyper.errors import (
+    ConnectTimedOut,
+    HandshakeTimedOut,
+    ResponseTimedOut,
+    SlotTimedOut,
+    TotalTimedOut,
+)
+from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import Timeouts
+
+
+class LimitTestCase(PoolTestCase):
+    """A pool, and requests with limits."""
+
+    def limited(self, method: bytes = b"GET", **given: float) -> Deferred[Any]:
+        """Send a request with limits."""
+        origin = "https://a.test"
+        request = Request(method, b"https://a.test/", timeouts=Timeouts(**given))
+        return self.counted(self.pool.send(origin, lambda: origin, lambda: self.network, request))
+
+
+class DialTests(LimitTestCase):
+    """A server that hangs before there is a connection."""
+
+    def test_connect(self) -> None:
+        """TCP does not connect in time; the dial goes with the last who waits for it."""
+        deferred = self.limited(connect=3, handshake=1)
+        self.clock.advance(3)
+        self.reasonOf(deferred, ConnectTimedOut)
+        self.assertTrue(self.only().isCancelled)
+
+    def test_others(self) -> None:
+        """The dial goes on for those who have more time."""
+        patient, hasty = self.send(), self.limited(connect=3)
+        self.clock.advance(3)
+        self.reasonOf(hasty, ConnectTimedOut)
+        self.answer(self.only().h2())
+        self.bodyOf(patient)
+
+    def test_handshake(self) -> None:
+        """TCP connects in time, TLS does not; its time begins with TCP's end."""
+        deferred = self.limited(connect=3, handshake=2)
+        self.clock.advance(2)
+        self.only().tcp()
+        self.clock.advance(1.5)
+        self.assertNoResult(deferred)
+        self.clock.advance(0.5)
+        self.reasonOf(deferred, HandshakeTimedOut)
+        self.assertTrue(self.only().transport.isAborted)
+
+    def test_inTheMiddle(self) -> None:
+        """Whoever comes when TCP has connected already waits for TLS alone."""
+        patient = self.send()
+        self.only().tcp()
+        hasty = self.limited(connect=1, handshake=2)
+        self.clock.advance(1.5)
+        self.assertNoResult(hasty)
+        self.clock.advance(0.5)
+        self.reasonOf(hasty, HandshakeTimedOut)
+        patient.cancel()
+        self.failureResultOf(patient)
+
+    def test_eachItsOwn(self) -> None:
+        """Over HTTP/1.1 each waits for its own dial."""
+        self.warm11()
+        busy = self.send()
+        first, second = self.limited(connect=3, handshake=9), self.limited(connect=3)
+        self.dials[1].tcp()
+        self.clock.advance(3)
+        self.assertNoResult(first)
+        self.reasonOf(second, ConnectTimedOut)
+        for deferred in (busy, first):
+            deferred.cancel()
+            self.failureResultOf(deferred)
+
+    def test_inTime(self) -> None:
+        """Once there is a connection neither limit runs."""
+        deferred = self.limited(connect=3, handshake=3)
+        connection = self.only().h2()
+        self.clock.advance(10)
+        self.answer(connection)
+        self.bodyOf(deferred)
+
+
+class ServedTests(LimitTestCase):
+    """A server that hangs later."""
+
+    def test_slot(self) -> None:
+        """The time in the queue ends a request that was never sent."""
+        first = self.send()
+        connection = self.only().h2({MAX_CONCURRENT_STREAMS: 1})
+        deferred = self.limited(slot=2)
+        self.clock.advance(2)
+        self.reasonOf(deferred, SlotTimedOut)
+        self.answer(connection)
+        self.bodyOf(first)
+        self.assertNoRequest(connection)
+
+    def test_headers(self) -> None:
+        """A late response costs its stream, and no other; it is not asked for again."""
+        connection = self.warm()
+        neighbour, deferred = self.send(path=b"/n"), self.limited(headers=2)
+        self.clock.advance(2)
+        self.reasonOf(deferred, ResponseTimedOut)
+        self.answer(connection, b"fine", b"/n")
+        self.assertEqual(CANCEL, connection.peer.expectReset())
+        self.assertEqual(b"fine", self.bodyOf(neighbour))
+        self.assertEqual(1, len(self.dials))
+
+    def test_totalFromTheStart(self) -> None:
+        """The time for all of it includes the dial and every attempt."""
+        deferred = self.limited(total=5, headers=3)
+        self.clock.advance(2)
+        connection = self.only().h2()
+        for _ in range(2):
+            self.clock.advance(1)
+            connection.peer.sendReset(connection.peer.expectHeaders().streamId, REFUSED_STREAM)
+        self.assertNoResult(deferred)
+        self.clock.advance(1)
+        self.reasonOf(deferred, TotalTimedOut)
+        self.assertEqual(CANCEL, connection.peer.expectReset())
+
+    def test_totalWhileDialling(self) -> None:
+        """It ends a dial, too."""
+        deferred = self.limited(total=1)
+        self.clock.advance(1)
+        self.reasonOf(deferred, TotalTimedOut)
+        self.assertTrue(self.only().isCancelled)
+
+    def test_noTimerLeft(self) -> None:
+        """A pool that is closed leaves no timer, though its limits were long."""
+        deferred = self.limited(total=100, headers=100)
+        self.answer(self.only().h2())
+        self.bodyOf(deferred)
+
+
+class AgentTests(SynchronousTestCase):
+    """The limits of an agent, and those of a request."""
+
+    def setUp(self) -> None:
+        self.network = Network(Clock())
+        self.agent = Agent.usingEndpointFactory(
+            self.network.clock, self.network, timeouts=Timeouts(connect=2)
+        )
+
+    def connectTimeOf(self, deferred: Deferred[Any]) -> float:
+        """When a request that nobody answers gives up."""
+        begun = self.network.clock.seconds()
+        while not deferred.called:
+            self.network.clock.advance(0.5)
+        failure = self.failureResultOf(deferred, ResponseNeverReceived)
+        failure.value.reasons[0].trap(ConnectTimedOut)
+        return self.network.clock.seconds() - begun
+
+    def test_defaults(self) -> None:
+        """Each request of the agent has its limits, by either method."""
+        uri = b"https://a.test/"
+        self.assertEqual(2, self.connectTimeOf(self.agent.request(b"GET", uri)))
+        self.assertEqual(2, self.connectTimeOf(self.agent.send(Request(b"GET", uri))))
+
+    def test_ofTheRequest(self) -> None:
+        """A request's own take their place, as a whole."""
+        request = Request(b"GET", b"https://a.test/", timeouts=Timeouts(connect=5))
+        self.assertEqual(5, self.connectTimeOf(self.agent.send(request)))
+        patient = Request(b"GET", b"https://a.test/", timeouts=Timeouts())
+        deferred = self.agent.send(patient)
+        self.network.clock.advance(1000)
+        self.assertNoResult(deferred)
+
+    def test_noneByDefault(self) -> None:
+        """Without any the stock agent's habit is kept: a request may take any time."""
+        agent = Agent(MemoryReactorClock())
+        deferred = agent.request(b"GET", b"http://127.0.0.1/")
+        self.assertNoResult(deferred)
+        deferred.cancel()
+        self.failureResultOf(deferred)
