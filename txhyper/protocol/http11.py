@@ -122,6 +122,9 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Pass octets on."""
         self._protocol.dataReceived(data)
+        if self._protocol._parser is None:
+            # The response is complete, or is none.
+            self._stopUpload()
         if self._isFreed:
             self._isFreed = False
             # The reader of the body may have sent a request at its end.
@@ -134,6 +137,10 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         self._lost = reason
         try:
             self._protocol.connectionLost(reason)
+            if not self._ending.isOver:
+                # The head came before the request was written: then Twisted tells the reader
+                # nothing.
+                self._protocol._disconnectParser(reason)
         finally:
             self._tellClosed()
 
@@ -189,6 +196,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             return
         self._claim = claim
         sent = self._protocol.request(wireRequest)
+        cast(Any, self._protocol._responseDeferred).addErrback(self._unparsed, claim)
         parser = cast(Any, self._protocol._parser)
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
         # A producer that gave the request up within its start has left nobody to be told.
@@ -290,6 +298,13 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         else:
             ending.over(self._translate(reason.value))
 
+    def _stopUpload(self) -> None:
+        """Nobody wants the rest of the request, if there is one."""
+        body, self._body = self._body, None
+        if body is not None and body.stop():
+            # A transport waits for its producer before it closes.
+            cast(Any, self.transport).unregisterProducer()
+
     def _isTold(self, claim: IClaim) -> bool:
         """Whether this is the claim that waits; from now on it does no more."""
         if self._claim is not claim:
@@ -304,15 +319,25 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
                 response._transport, self.abort, self._fromAnyThread
             )
             unread = partial(self._fromAnyThread, self.abort)
-            body = self._body
-            if body is not None:
+            if response.code >= 300:
                 # A server that refuses does not want what this request carries.
-                (body.stopProducing if response.code >= 300 else body.proceed)()
+                self._stopUpload()
+            elif self._body is not None:
+                self._body.proceed()
             claim.responded(HTTP11Response(response, self._bounds, self._ending, unread))
 
     def _failed(self, reason: Failure, claim: IClaim) -> None:
         if self._isTold(claim):
             claim.failed(self._translate(reason.value))
+
+    def _unparsed(self, reason: Failure, claim: IClaim) -> Failure | None:
+        """What has come is no response. Before the request was written, Twisted tells nobody."""
+        if self._protocol.state != "TRANSMITTING":
+            return reason
+        # Nor would it survive the connection's end.
+        self._protocol._state = "GENERATION_FAILED"
+        self._failed(reason, claim)
+        return None
 
     def _translate(self, error: BaseException | None) -> Exception:
         """The error of ours that says the same, if there is one."""
