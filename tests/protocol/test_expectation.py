@@ -260,6 +260,8 @@ class BodyTests(ExpectationTestCase):
         finished = awaited.startProducing(Producer())  # type: ignore[arg-type]
         finished.addErrback(lambda reason: None)
         finished.cancel()
+        # A second time there is nothing left to stop.
+        awaited.stopProducing()
         self.deferred.cancel()
         self.deferred.addErrback(lambda reason: None)
         self.peer.read()

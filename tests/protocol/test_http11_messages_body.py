@@ -174,6 +174,16 @@ class ExpectationTests(BodyTestCase):
             self.deferred.addErrback(lambda reason: None)
             self.lose()
 
+    def test_unasked(self) -> None:
+        """A 100 to a request that has no body, or does not wait, changes nothing."""
+        for body in (None, b"abc"):
+            self.meet()
+            deferred = self.send(body)
+            self.lines()
+            self.client.dataReceived(CONTINUE + RESPONSE)
+            self.assertEqual(200, self.successResultOf(deferred).code)
+            self.assertEqual(b"", self.transport.value())
+
     def test_refused(self) -> None:
         """A refusal is delivered, and the connection, which owes the body, is closed."""
         self.client.dataReceived(REFUSED)

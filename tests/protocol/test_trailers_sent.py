@@ -53,7 +53,7 @@ class TrailerTests(UploadTestCase):
         sent = b""
         while self.peer.frames[0].kind == frames.DATA:
             frame = self.peer.frames.popleft()
-            self.assertEqual(0, frame.flags)
+            self.assertEqual((0, True), (frame.flags, bool(frame.payload)))
             sent += frame.payload
         self.assertEqual(octets, sent)
         section = self.peer.expectHeaders(1)
@@ -133,6 +133,16 @@ class TrailerTests(UploadTestCase):
         self.assertEqual(413, self.successResultOf(deferred).code)
         self.assertEqual(0, self.peer.expectReset(1))
         self.peer.expectNothing()
+
+    def test_traced(self) -> None:
+        """Whoever looks at the frames sees them, secrets by their length alone."""
+        lines: list[str] = []
+        self.meet(onFrame=lines.append)
+        self.greet()
+        self.trailed(b"abc", Headers({b"x-sum": [b"1"], b"authorization": [b"secret"]}))
+        self.peer.read()
+        (line,) = [line for line in lines if "x-sum" in line]
+        self.assertIn("stream=1 'x-sum': '1' 'authorization': <6 octets>", line)
 
     def test_secrets(self) -> None:
         """Secrets among them are never indexed (RFC 7541 section 7.1.3)."""
