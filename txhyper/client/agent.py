@@ -214,13 +214,13 @@ class Agent:
         try:
             if not request.canBeSent:
                 raise InvalidRequest(f"the body of {request.absoluteURI!r} has been sent already")
+            target, _ = self._target(request.absoluteURI)
             request.rewind()
             if request.timeouts is None:
                 request.timeouts = self._timeouts
-            target, _ = self._target(request.absoluteURI)
-            return self.pool.send(target.key, target.name, target.endpoint, request)
-        except (InvalidRequest, SchemeNotSupported):
+        except Exception:  # noqa: BLE001 - to rewind a body is a user's code
             return fail()
+        return self.pool.send(target.key, target.name, target.endpoint, request)
 
     def _target(self, uri: bytes) -> tuple[Target, bytes]:
         """The origin of a URI, and the URI's path."""

@@ -115,8 +115,10 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             # come of it any more. Twisted would wait for the body, and, if the response was
             # broken, fall over its own feet at the end of the connection.
             protocol._state = "TRANSMITTING_AFTER_RECEIVING_RESPONSE"
-            cast(WrittenBody, self._body).stopProducing()
+            self._stopUpload()
             self.abort()
+        elif protocol._parser is None:
+            self._body = None
         if self._isFreed:
             self._isFreed = False
             # The reader of the body may have sent a request at its end.
@@ -130,7 +132,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         try:
             self._protocol.connectionLost(reason)
             if not self._ending.isOver:
-                # A response that came before the request was sent: Twisted tells nobody of it.
+                # The head came before the request was written: then Twisted tells the reader
+                # nothing.
                 self._protocol._disconnectParser(reason)
         finally:
             self._timer.quiet()
@@ -311,6 +314,13 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             else:
                 ending.over(self._translate(reason.value))
 
+    def _stopUpload(self) -> None:
+        """Nobody wants the rest of the request, if there is one."""
+        body, self._body = self._body, None
+        if body is not None and body.stop():
+            # A transport waits for its producer before it closes.
+            cast(Any, self.transport).unregisterProducer()
+
     def _isTold(self, claim: IClaim) -> bool:
         """Whether this is the claim that waits; from now on it does no more."""
         if self._claim is not claim:
@@ -325,10 +335,11 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
                 response._transport, self._ending, self._limits, self.abort, self._fromAnyThread
             )
             unread = partial(self._fromAnyThread, partial(self._unread, self._ending))
-            body = self._body
-            if body is not None:
+            if response.code >= 300:
                 # A server that refuses does not want what this request carries.
-                (body.stopProducing if response.code >= 300 else body.proceed)()
+                self._stopUpload()
+            elif self._body is not None:
+                self._body.proceed()
             claim.responded(HTTP11Response(response, self._bounds, self._ending, transport, unread))
 
     def _unread(self, ending: Ending) -> None:

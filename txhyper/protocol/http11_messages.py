@@ -227,7 +227,11 @@ class WrittenBody:
 
     def stopProducing(self) -> None:
         """Nobody wants the rest."""
-        self._upload.stop()
+        self.stop()
+
+    def stop(self) -> bool:
+        """Likewise. :return: whether there was a rest."""
+        return self._upload.stop()
 
     # -- what the upload asks for ----------------------------------------------------------------
 

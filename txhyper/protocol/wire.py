@@ -142,14 +142,14 @@ class Wire:
             self.touch()
         return mustPause
 
-    def finishUpload(self, stream: Stream, trailers: Sequence[Field] | None) -> None:
+    def finishUpload(self, stream: Stream, trailers: Sequence[Field]) -> None:
         """
-        END_STREAM goes out with the last octet, or with the trailers behind it.
+        END_STREAM goes out with the last octet, or with the trailers behind it, if there are some.
 
         :raises InvalidRequest: the trailers are larger than the peer accepts.
         """
         if stream.sending:
-            if trailers is not None:
+            if trailers:
                 self._engine.trail(stream, trailers)
             self._outbound.finish(stream)
             self.touch()
