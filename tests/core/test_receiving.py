@@ -11,6 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core import wire
 from tests.core.wire import (
+    CONNECTION_WINDOW,
+    STREAM_WINDOW,
     Conversation,
     Fields,
     data,
@@ -34,7 +36,6 @@ from txhyper.core.facts import (
     STOPPED,
     TRAILED,
 )
-from txhyper.core.sending import CONNECTION_WINDOW, STREAM_WINDOW
 from txhyper.core.streams import Stream
 from txhyper.errors import (
     BoundExceeded,

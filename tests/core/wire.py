@@ -25,6 +25,10 @@ from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 #: The same examples in every run; they are many, and small.
 law = settings(derandomize=True, deadline=None, max_examples=100, database=None)
 
+#: The windows that a connection and its streams begin with, in octets, unless told otherwise.
+CONNECTION_WINDOW = FlowControlManager.initial_connection_window
+STREAM_WINDOW = FlowControlManager.initial_stream_window
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)

@@ -5,13 +5,26 @@ Owns the decision when to give credit, and how much. Never sends it: the engine 
 the books as well (how much is advertised, how much has come). One instance serves the connection
 and is asked at *receipt*; one serves each stream that carries a body and is asked at *consumption*,
 when its reader has taken the octets. So a paused reader holds back its own stream and nothing else.
+The windows that a connection and its streams begin with are attributes of the class.
 
 All sizes are flow-controlled lengths in octets, padding included (RFC 9113 section 6.9.1).
 """
 
 from __future__ import annotations
 
-__all__ = ["BaseFlowControlManager", "FlowControlManager"]
+from typing import ClassVar
+
+from txhyper.core.frames import MAX_WINDOW
+
+__all__ = [
+    "FIRST_CONNECTION_WINDOW",
+    "BaseFlowControlManager",
+    "FlowControlManager",
+    "check_windows",
+]
+
+#: The window that both sides of a connection begin with (RFC 9113 section 6.9.2), in octets.
+FIRST_CONNECTION_WINDOW = 65535
 
 
 class BaseFlowControlManager:
@@ -21,11 +34,20 @@ class BaseFlowControlManager:
     Plug in the *class*, not an instance: the connection makes one instance for itself and one
     for each stream. Subclasses say in :meth:`increase_window_size` how much credit to give.
 
-    :ivar initial_window_size: the window that the peer was granted when this instance was made.
+    :ivar initial_window_size: the window that the peer was granted to begin with.
     :ivar document_size: the content-length of the response, where it has one.
     """
 
     __slots__ = ("document_size", "initial_window_size")
+
+    #: The window of every new stream, in octets: what its peer may send before its reader has
+    #: taken anything. From 0 to 2^31-1; announced as SETTINGS_INITIAL_WINDOW_SIZE.
+    initial_stream_window: ClassVar[int] = 256 * 1024
+    #: The window of a new connection, in octets. From 65,535, which is what RFC 9113 section 6.9.2
+    #: begins with and no setting lowers, to 2^31-1. It is paid at receipt, so that it bounds
+    #: nothing but what is on its way; what bounds the memory is the number of streams times their
+    #: windows.
+    initial_connection_window: ClassVar[int] = 32 * 1024 * 1024
 
     def __init__(self, initial_window_size: int, document_size: int | None = None) -> None:
         self.initial_window_size = initial_window_size
@@ -86,3 +108,21 @@ class FlowControlManager(BaseFlowControlManager):
     def paused(self) -> None:
         """A pause starts the count for the next doubling anew."""
         self._consumed = 0
+
+
+def check_windows(window_manager: type[BaseFlowControlManager]) -> None:
+    """
+    Judge the windows that a class begins with, before anything is promised to a peer.
+
+    :raises ValueError: RFC 9113 section 6.9 does not allow one of them.
+    """
+    for name, least in (
+        ("initial_stream_window", 0),
+        ("initial_connection_window", FIRST_CONNECTION_WINDOW),
+    ):
+        window = getattr(window_manager, name)
+        if not least <= window <= MAX_WINDOW:
+            raise ValueError(
+                f"{window_manager.__name__}.{name} is {window}: RFC 9113 section 6.9 wants it "
+                f"between {least} and {MAX_WINDOW}"
+            )
