@@ -420,6 +420,24 @@ class CreditTests(SynchronousTestCase):
         conversation.engine.consumed(stream, 1)
         self.assertEqual([(wire.WINDOW_UPDATE, 0, 1, struct.pack(">L", 7))], conversation.said())
 
+    def test_consumption(self) -> None:
+        """A class that tells consumption from the rest is told of it, for streams alone."""
+
+        class Consuming(BaseFlowControlManager):
+            def increase_window_size(self, frame_size: int) -> int:
+                return 0
+
+            def consumed(self, size: int) -> int:
+                return size + 1
+
+        conversation = Conversation(window_manager=Consuming)
+        stream = conversation.open()
+        conversation.hear(conversation.blocks.headers(1) + data(1, b"1234567"))
+        self.assertEqual([], conversation.said())
+        conversation.engine.consumed(stream, 7)
+        self.assertEqual([(wire.WINDOW_UPDATE, 0, 1, struct.pack(">L", 8))], conversation.said())
+        self.assertEqual(STREAM_WINDOW + 1, stream.receive_window)
+
     def test_too_generous(self) -> None:
         """Credit that would lift a window above 2^31-1 is cut to it (section 6.9.1)."""
         conversation = Conversation(window_manager=Generous)

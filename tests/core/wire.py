@@ -20,10 +20,22 @@ from txhyper.core.engine import Engine
 from txhyper.core.facts import Fact
 from txhyper.core.sending import Trace
 from txhyper.core.streams import Stream
-from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
+from txhyper.core.windows import (
+    BaseFlowControlManager,
+    ConsumptionFlowControlManager,
+    FlowControlManager,
+    ReceiptFlowControlManager,
+)
 
 #: The same examples in every run; they are many, and small.
 law = settings(derandomize=True, deadline=None, max_examples=100, database=None)
+
+#: Every window manager of ours.
+MANAGERS: list[type[BaseFlowControlManager]] = [
+    FlowControlManager,
+    ConsumptionFlowControlManager,
+    ReceiptFlowControlManager,
+]
 
 #: The windows that a connection and its streams begin with, in octets, unless told otherwise.
 CONNECTION_WINDOW = FlowControlManager.initial_connection_window

@@ -99,6 +99,10 @@ class ReceivingHalf(SendingHalf):
             return self._refuse(stream, ErrorCodes.PROTOCOL_ERROR, str(error))
         if end:
             self._finish(stream)
+        elif self._tells_received and size:
+            credit = self._manager_of(stream).received(size)
+            if credit:
+                stream.receive_window += self._grant(stream_id, stream.receive_window, credit)
         return RECEIVED, stream, payload, size
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:

@@ -42,6 +42,8 @@ class SendingHalf:
         "_receive_window",
         "_stream_window",
         "_streams",
+        "_tells_consumed",
+        "_tells_received",
         "_trace",
         "bounds",
         "goaway",
@@ -66,6 +68,9 @@ class SendingHalf:
         self._stream_window = window_manager.initial_stream_window
         self._receive_window = window_manager.initial_connection_window
         self._manager = window_manager(self._receive_window)
+        # Looked up once: most classes want to know no more than increase_window_size tells them.
+        self._tells_received = window_manager.received is not BaseFlowControlManager.received
+        self._tells_consumed = window_manager.consumed is not BaseFlowControlManager.consumed
         self._control = Control(self.bounds, self._stream_window)
         self._trace = trace
         self._streams: dict[int, Stream] = {}
@@ -205,7 +210,11 @@ class SendingHalf:
         """
         if stream.receiving == ENDED or stream.closed:
             return
-        credit = self._manager_of(stream).increase_window_size(size)
+        manager = self._manager_of(stream)
+        if self._tells_consumed:
+            credit = manager.consumed(size)
+        else:
+            credit = manager.increase_window_size(size)
         if credit:
             stream.receive_window += self._grant(stream.id, stream.receive_window, credit)
 

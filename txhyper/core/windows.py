@@ -19,7 +19,9 @@ from txhyper.core.frames import MAX_WINDOW
 __all__ = [
     "FIRST_CONNECTION_WINDOW",
     "BaseFlowControlManager",
+    "ConsumptionFlowControlManager",
     "FlowControlManager",
+    "ReceiptFlowControlManager",
     "check_windows",
 ]
 
@@ -32,7 +34,9 @@ class BaseFlowControlManager:
     The base of pluggable window managers.
 
     Plug in the *class*, not an instance: the connection makes one instance for itself and one
-    for each stream. Subclasses say in :meth:`increase_window_size` how much credit to give.
+    for each stream. Subclasses say in :meth:`increase_window_size` how much credit to give; those
+    that want to tell a stream's receipt from its consumption override :meth:`received` and
+    :meth:`consumed` as well.
 
     :ivar initial_window_size: the window that the peer was granted to begin with.
     :ivar document_size: the content-length of the response, where it has one.
@@ -65,6 +69,27 @@ class BaseFlowControlManager:
             is cut to it.
         """
         raise NotImplementedError("a window manager decides here how much credit to give")
+
+    def received(self, size: int) -> int:
+        """
+        A stream's DATA has come, and its reader has not had it yet.
+
+        Credit that is given here does not wait for the reader. The connection's instance is not
+        told: :meth:`increase_window_size` has told it already.
+
+        :param size: the flow-controlled length.
+        :return: as for :meth:`increase_window_size`; by default 0.
+        """
+        return 0
+
+    def consumed(self, size: int) -> int:
+        """
+        A stream's reader has taken octets.
+
+        :param size: their flow-controlled length.
+        :return: as for :meth:`increase_window_size`, which by default is asked.
+        """
+        return self.increase_window_size(size)
 
     def paused(self) -> None:
         """The stream's reader has paused. By default this changes nothing."""
@@ -108,6 +133,57 @@ class FlowControlManager(BaseFlowControlManager):
     def paused(self) -> None:
         """A pause starts the count for the next doubling anew."""
         self._consumed = 0
+
+
+class FixedWindow(BaseFlowControlManager):
+    """What the two policies below share: credit by the half window, and none beyond it."""
+
+    __slots__ = ("_due", "window")
+
+    def __init__(self, initial_window_size: int, document_size: int | None = None) -> None:
+        super().__init__(initial_window_size, document_size)
+        self.window = initial_window_size
+        self._due = 0
+
+    def increase_window_size(self, frame_size: int) -> int:
+        """Nothing until half the window is due; then all that is due."""
+        self._due += frame_size
+        if self._due * 2 < self.window:
+            return 0
+        credit, self._due = self._due, 0
+        return credit
+
+
+class ConsumptionFlowControlManager(FixedWindow):
+    """
+    A window that never grows, credited when the reader has taken the octets.
+
+    A stream holds at most its first window in memory, whatever its reader does, and its
+    throughput is at most that window in each round trip. Subclass it with another
+    ``initial_stream_window`` to choose.
+    """
+
+    __slots__ = ()
+
+
+class ReceiptFlowControlManager(FixedWindow):
+    """
+    A window that never grows, credited when the octets have come.
+
+    The peer never waits for a reader, so that *the window does not bound what a paused or absent
+    reader holds in memory*: all of the body may be there. For readers that never pause, and for
+    bodies that fit.
+    """
+
+    __slots__ = ()
+
+    def received(self, size: int) -> int:
+        """All that is due, once that is half the window."""
+        return self.increase_window_size(size)
+
+    def consumed(self, size: int) -> int:
+        """Nothing: it has been credited."""
+        return 0
 
 
 def check_windows(window_manager: type[BaseFlowControlManager]) -> None:
