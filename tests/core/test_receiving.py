@@ -633,7 +633,10 @@ class WindowTests(ReceivingCase):
         streams = [conversation.open() for _ in range(3)]
         for stream in streams:
             conversation.hear(conversation.blocks.headers(stream.id))
-        granted = {0: CONNECTION_WINDOW, **{stream.id: STREAM_WINDOW for stream in streams}}
+        granted = {
+            0: plugged.initial_connection_window,
+            **{stream.id: plugged.initial_stream_window for stream in streams},
+        }
         came = dict.fromkeys(granted, 0)
         held = dict.fromkeys(granted, 0)
         for which, length, padding, pauses in frames * times:
@@ -644,6 +647,8 @@ class WindowTests(ReceivingCase):
                 continue
             [(what, _, _, counted)] = conversation.hear(octets)
             self.assertEqual((RECEIVED, size), (what, counted))
+            if engine.manager.wants_round_trip():
+                engine.manager.round_trip(1 / (size + 1), plugged.initial_connection_window)
             held[stream.id] += size
             if pauses:
                 engine.paused(stream)
@@ -656,16 +661,24 @@ class WindowTests(ReceivingCase):
                 self.assertEqual(wire.WINDOW_UPDATE, kind)
                 granted[stream_id] += int.from_bytes(payload, "big")
             # The engine's books are the peer's books.
+            self.assertEqual(came[0], engine.octets_received)
             self.assertEqual(granted[0] - came[0], engine._receive_window)
             self.assertEqual(granted[stream.id] - came[stream.id], stream.receive_window)
             for manager, window, unread in (
-                (engine._manager, engine._receive_window, 0),
+                (engine.manager, engine._receive_window, 0),
                 (stream.manager, stream.receive_window, held[stream.id]),
             ):
                 uncredited = manager.window - window  # type: ignore[union-attr]
                 self.assertGreaterEqual(uncredited, 0)
                 if not unread:
                     self.assertLess(uncredited * 2, manager.window)  # type: ignore[union-attr]
+
+    def test_the_connections_instance(self) -> None:
+        """A stream's instance finds the connection's."""
+        self.engine.paused(self.stream)
+        assert self.stream.manager is not None
+        self.assertIs(self.engine.manager, self.stream.manager.connection)
+        self.assertIsNone(self.engine.manager.connection)
 
     def test_credit_at_receipt(self) -> None:
         """A class that wants it is asked for credit before the reader has had the octets."""

@@ -63,7 +63,7 @@ class GreetingTests(SynchronousTestCase):
                 stream.receive_window,
                 stream.manager.initial_window_size,
                 conversation.engine._receive_window,
-                conversation.engine._manager.initial_window_size,
+                conversation.engine.manager.initial_window_size,
             ),
         )
 

@@ -21,6 +21,7 @@ from txhyper.core.facts import Fact
 from txhyper.core.sending import Trace
 from txhyper.core.streams import Stream
 from txhyper.core.windows import (
+    AutoTuningFlowControlManager,
     BaseFlowControlManager,
     ConsumptionFlowControlManager,
     FlowControlManager,
@@ -35,6 +36,7 @@ MANAGERS: list[type[BaseFlowControlManager]] = [
     FlowControlManager,
     ConsumptionFlowControlManager,
     ReceiptFlowControlManager,
+    AutoTuningFlowControlManager,
 ]
 
 #: The windows that a connection and its streams begin with, in octets, unless told otherwise.

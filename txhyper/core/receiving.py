@@ -76,9 +76,11 @@ class ReceivingHalf(SendingHalf):
         if self._receive_window < 0:
             raise FrameError(ErrorCodes.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
         if size:
-            credit = self._manager.increase_window_size(size)
+            credit = self.manager.increase_window_size(size)
             if credit:
-                self._receive_window += self._grant(0, self._receive_window, credit)
+                credit = self._grant(0, self._receive_window, credit)
+                self._receive_window += credit
+                self._granted += credit
         if flags & frames.PADDED:
             payload = frames.without_padding(payload)
         stream = self._streams.get(stream_id)

@@ -36,7 +36,7 @@ class SendingHalf:
     __slots__ = (
         "_closed",
         "_control",
-        "_manager",
+        "_granted",
         "_manager_class",
         "_next_id",
         "_receive_window",
@@ -48,6 +48,7 @@ class SendingHalf:
         "bounds",
         "goaway",
         "last_stream_id",
+        "manager",
         "origin",
         "output",
         "send_window",
@@ -67,7 +68,11 @@ class SendingHalf:
         # Read once: what was announced stays true, whatever becomes of the class.
         self._stream_window = window_manager.initial_stream_window
         self._receive_window = window_manager.initial_connection_window
-        self._manager = window_manager(self._receive_window)
+        #: The policy of the connection's receive window.
+        self.manager = window_manager(self._receive_window)
+        # All that the peer was ever granted for the connection. What it may still send is what has
+        # not come of it.
+        self._granted = self._receive_window
         # Looked up once: most classes want to know no more than increase_window_size tells them.
         self._tells_received = window_manager.received is not BaseFlowControlManager.received
         self._tells_consumed = window_manager.consumed is not BaseFlowControlManager.consumed
@@ -107,6 +112,11 @@ class SendingHalf:
     def exhausted(self) -> bool:
         """Whether no stream id is left (RFC 9113 section 5.1.1)."""
         return self._next_id > frames.STREAM_MASK
+
+    @property
+    def octets_received(self) -> int:
+        """The flow-controlled length of all DATA that has come."""
+        return self._granted - self._receive_window
 
     @property
     def streams(self) -> Sequence[Stream]:
@@ -226,6 +236,7 @@ class SendingHalf:
         if stream.manager is None:
             size = stream.content_length
             stream.manager = self._manager_class(self._stream_window, size)
+            stream.manager.connection = self.manager
         return stream.manager
 
     def _grant(self, stream_id: int, window: int, credit: int) -> int:
