@@ -29,6 +29,7 @@ from txhyper.client.endpoints import StandardEndpointFactory
 from txhyper.client.pool import ConnectionPool
 from txhyper.client.tls import defaultPolicy
 from txhyper.core.headers import check_target
+from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.errors import InvalidRequest
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.request import DEFAULT_PORTS, Request, authorityOf, splitURI
@@ -113,6 +114,7 @@ class Agent:
         pool: ConnectionPool | None = None,
         *,
         timeouts: Timeouts | None = None,
+        window_manager: type[BaseFlowControlManager] | None = None,
     ) -> None:
         """
         :param reactor: for connections and time.
@@ -122,14 +124,19 @@ class Agent:
         :param pool: the connections, which agents may share.
         :param timeouts: the time limits of each request, unless a
             :class:`~txhyper.Request` has its own.
+        :param window_manager: the class that decides how much a server may send, for the pool that
+            the agent makes; a pool that is given has its own.
         :raises TypeError: the context factory is no
-            :class:`~twisted.web.iweb.IPolicyForHTTPS`, or the pool is not one of ours.
+            :class:`~twisted.web.iweb.IPolicyForHTTPS`, the pool is not one of ours, or there are
+            both a pool and a window manager.
+        :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
         policy = _policy if contextFactory is None else contextFactory
         if not IPolicyForHTTPS.providedBy(policy):
             raise TypeError(f"contextFactory {policy!r} does not provide IPolicyForHTTPS")
         factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
-        self._init(reactor, factory, (id(policy), connectTimeout, bindAddress), pool, timeouts)
+        sharing = (id(policy), connectTimeout, bindAddress)
+        self._init(reactor, factory, sharing, pool, window_manager, timeouts)
 
     @classmethod
     def usingEndpointFactory(
@@ -139,16 +146,18 @@ class Agent:
         pool: ConnectionPool | None = None,
         *,
         timeouts: Timeouts | None = None,
+        window_manager: type[BaseFlowControlManager] | None = None,
     ) -> Agent:
         """
         An agent that connects as it is told.
 
         :param endpointFactory: makes the endpoint for a URI; with TLS in it, HTTP/2 is
             negotiated.
-        :param timeouts: as above.
+        :param pool: the connections, and the rest, as for :class:`Agent` itself.
         """
         self = cls.__new__(cls)
-        self._init(reactor, endpointFactory, id(endpointFactory), pool, timeouts)
+        sharing = id(endpointFactory)
+        self._init(reactor, endpointFactory, sharing, pool, window_manager, timeouts)
         return self
 
     def _init(
@@ -157,11 +166,16 @@ class Agent:
         factory: IAgentEndpointFactory,
         sharing: object,
         pool: ConnectionPool | None,
+        windowManager: type[BaseFlowControlManager] | None,
         timeouts: Timeouts | None,
     ) -> None:
         if pool is not None and not isinstance(pool, ConnectionPool):
             raise TypeError(f"pool {pool!r} is not a txhyper.ConnectionPool")
-        self.pool = ConnectionPool(reactor) if pool is None else pool
+        if pool is None:
+            pool = ConnectionPool(reactor, window_manager=windowManager or FlowControlManager)
+        elif windowManager is not None:
+            raise TypeError("a window_manager beside a pool: the pool has its own")
+        self.pool = pool
         self._timeouts = timeouts
         self._factory = factory
         # By identity, as not everything that is a policy can be hashed. An origin's endpoint keeps

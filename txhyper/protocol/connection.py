@@ -43,6 +43,7 @@ from txhyper.protocol.claims import OwnClaim
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
 from txhyper.protocol.pings import Pings
+from txhyper.protocol.probes import Probes
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timer
 from txhyper.protocol.wire import Wire, WireTransport
@@ -80,6 +81,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         :param window_manager: the class that decides how much the peer may send.
         :param onFrame: called with one line of text for each frame sent or received.
         :param timer: for the time limits of requests; one of its own if None.
+        :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
         super().__init__()
         self.origin = origin
@@ -91,6 +93,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._wire = Wire(reactor, self._engine, self._outbound, self._closed, self._failAll)
         self._pings = Pings()
         self._timer = Timer(reactor) if timer is None else timer
+        measures = window_manager.measures_round_trip
+        self._probes = Probes(reactor, self._engine, self.ping) if measures else None
         self._closing = False
 
     # -- what the pool sees --------------------------------------------------------------------
@@ -232,6 +236,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
             return
         wire.cork()
         try:
+            if self._probes is not None:
+                self._probes.look()
             for fact, stream, value, size in self._engine.receive(data):
                 FACTS[fact](self, stream, value, size)
                 # A user has hung up: what this frame has ended is still told, as it is.
