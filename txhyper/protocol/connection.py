@@ -37,6 +37,7 @@ from txhyper.errors import (
     ConnectionUnusable,
     HyperError,
     ProtocolViolation,
+    code_name,
 )
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
@@ -330,10 +331,13 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         """The transport is gone: everybody who still waits is told."""
         self._wire.end()
         code, debugData = self._engine.goaway
+        said = ""
+        if self._engine.last_stream_id is not None:
+            said = f" (the server's GOAWAY says {code_name(code)} {debugData[:100]!r})"
         self._failAll(
             ConnectionTerminated(
                 f"{self.origin}: the connection ended before the response did: "
-                f"{reason.getErrorMessage()}",
+                f"{reason.getErrorMessage()}{said}",
                 code,
                 self._engine.last_stream_id,
                 debugData,

@@ -21,7 +21,6 @@ from twisted.web._newclient import HTTP11ClientProtocol
 from twisted.web._newclient import Request as WireRequest
 from twisted.web.client import URI, ResponseFailed
 from twisted.web.http import PotentialDataLoss
-from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
@@ -39,6 +38,7 @@ from txhyper.protocol.http11_messages import (
     BodyTransport,
     HTTP11Response,
     WrittenBody,
+    headersOf,
     settle,
     translated,
 )
@@ -206,16 +206,7 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _wireRequest(self, request: Request) -> WireRequest:
         authority, fields = request.fields()
-        headers = Headers()
-        headers.addRawHeader(b"host", authority)
-        # HTTP/2 may have them apart (RFC 9113 section 8.2.3).
-        cookie = b"; ".join([value for name, value in fields if name == b"cookie"])
-        if cookie:
-            headers.addRawHeader(b"cookie", cookie)
-        for name, value in fields:
-            # Twisted writes the length of the body itself.
-            if name not in (b"content-length", b"cookie"):
-                headers.addRawHeader(name, value)
+        headers = headersOf(authority, fields)
         self._body = WrittenBody.of(request, fields, self._reactor, self._bounds, self.origin)
         # The public constructor leaves out the URI, which response.request is to tell.
         wire: WireRequest = WireRequest._construct(
@@ -272,8 +263,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
                 "informational_responses",
             )
             self.abort()
-            if self._isTold(claim):
-                claim.failed(error)
+            self._isTold(claim)
+            claim.failed(error)
             return
         if response.code == 100 and self._body is not None:
             self._body.proceed()

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
 from txhyper.core.headers import Field, MalformedHead, parse_trailers
-from txhyper.errors import ConnectionTerminated, HyperError, ProtocolViolation
+from txhyper.errors import ConnectionTerminated, HyperError, InvalidRequest, ProtocolViolation
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.bodies import BytesBody
 from txhyper.protocol.body import ReadableBody
@@ -33,7 +33,7 @@ from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import RequestLimits
 from txhyper.protocol.upload import Upload
 
-__all__ = ["BodyTransport", "HTTP11Response", "WrittenBody", "settle", "translated"]
+__all__ = ["BodyTransport", "HTTP11Response", "WrittenBody", "headersOf", "settle", "translated"]
 
 
 @implementer(IPushProducer)
@@ -318,3 +318,28 @@ def translated(error: BaseException | None, origin: str) -> Exception:
         how = "; ".join(map(repr, reasons))
         return ProtocolViolation(f"{origin}: the response is not HTTP/1.1: {how}")
     return cast(Exception, error)
+
+
+def headersOf(authority: bytes, fields: Sequence[Field]) -> Headers:
+    """
+    A request's fields as Twisted writes them.
+
+    :raises InvalidRequest: one of them is not the caller's to give.
+    """
+    headers = Headers()
+    headers.addRawHeader(b"host", authority)
+    # HTTP/2 may have them apart (RFC 9113 section 8.2.3).
+    cookie = b"; ".join([value for name, value in fields if name == b"cookie"])
+    if cookie:
+        headers.addRawHeader(b"cookie", cookie)
+    for name, value in fields:
+        if name == b"transfer-encoding":
+            # Twisted would write a second one beside it.
+            raise InvalidRequest(
+                "transfer-encoding follows from whether the body has a length: do not give it "
+                "(RFC 9112 section 6.1)"
+            )
+        # Twisted writes the length of the body itself.
+        if name not in (b"content-length", b"cookie"):
+            headers.addRawHeader(name, value)
+    return headers
