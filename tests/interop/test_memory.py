@@ -22,7 +22,7 @@ from twisted.web.client import ResponseFailed
 
 from txhyper import Agent, ConnectionPool, Request
 from txhyper.client.tls import policyTrusting
-from txhyper.core.sending import STREAM_WINDOW
+from txhyper.core.windows import FlowControlManager
 
 from . import bodies
 from .fetching import digestOf
@@ -156,7 +156,7 @@ class PausedReaderTests:
         await gatherResults([Deferred.fromCoroutine(self.sibling()) for _ in range(4)])
 
         self.assertEqual(reader.received, 0)
-        self.assertEqual(self.came(response.streamId), STREAM_WINDOW)
+        self.assertEqual(self.came(response.streamId), FlowControlManager.initial_stream_window)
         self.assertFalse(reader.ended.called)
 
         reader.transport.stopProducing()

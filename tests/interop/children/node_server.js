@@ -3,6 +3,7 @@
 
 const fs = require('node:fs');
 const http2 = require('node:http2');
+const net = require('node:net');
 const { pipeline, Readable } = require('node:stream');
 const { MEBIBYTE, blocks, count, digest, left } = require('./node_bodies.js');
 
@@ -27,6 +28,22 @@ function inPieces(stream, pieces) {
   const next = () => (pieces.length ? stream.write(pieces.shift(), next) : stream.end());
   stream.respond({ ':status': 200 });
   next();
+}
+
+// A proxy, for hosts of this machine alone.
+function tunnel(stream, authority) {
+  const port = Number(authority.split(':').pop());
+  if (!authority.startsWith('localhost:')) {
+    stream.respond({ ':status': 403 });
+    stream.end('not there');
+    return;
+  }
+  const socket = net.connect(port, '127.0.0.1', () => {
+    stream.respond({ ':status': 200 });
+    pipeline(socket, stream, left);
+    pipeline(stream, socket, left);
+  });
+  socket.on('error', () => stream.close(http2.constants.NGHTTP2_CONNECT_ERROR));
 }
 
 // The request that has had its hints, and gets its response when somebody asks for /release.
@@ -134,6 +151,10 @@ const server = http2.createSecureServer({
 });
 server.on('stream', (stream, headers) => {
   stream.on('error', left);
+  if (headers[':method'] === 'CONNECT') {
+    tunnel(stream, headers[':authority']);
+    return;
+  }
   const path = headers[':path'];
   const answer = paths[path];
   if (answer === undefined) {
