@@ -208,8 +208,14 @@ class UploadTests:
         await self.checkGoesOn()
 
     async def test_expectationFailed(self) -> None:
-        """A server that cannot meet the expectation gets no body."""
-        await self.checkNotWanted("/expectation-failed", 417)
+        """A server that answers 417 gets the same request again, without the expectation."""
+        size = bodies.MEBIBYTE
+        expect = Headers({b"expect": [b"100-continue"]})
+        response = await self.send(b"POST", "/expectation-failed", expect, bodies.blocks(size))
+        self.assertEqual(response.code, 200)
+        self.assertEqual(await response.read(), f"{size} {bodies.digest(size)}".encode())
+        self.assertEqual(self.informed, [])
+        await self.checkGoesOn()
 
     async def test_tooLarge(self) -> None:
         """A server that will not take the body gets none."""

@@ -60,7 +60,9 @@ const paths = {
     upload(request, response);
   },
 
-  '/expectation-failed': refuse(417),
+  '/expectation-failed': (request, response) => {
+    (request.headers.expect === undefined ? upload : refuse(417))(request, response);
+  },
   '/too-large': refuse(413),
 
   // Reads no more than the first octets.

@@ -109,9 +109,13 @@ const paths = {
     upload(stream);
   },
 
-  '/expectation-failed': (stream) => {
-    stream.respond({ ':status': 417 });
-    stream.end('no');
+  '/expectation-failed': (stream, headers) => {
+    if (headers.expect === undefined) {
+      upload(stream);
+    } else {
+      stream.respond({ ':status': 417 });
+      stream.end('no');
+    }
   },
 
   '/too-large': (stream) => {
