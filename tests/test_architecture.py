@@ -54,6 +54,7 @@ EXEMPT = {("zlib", "testing/endpoints")}
 
 PUBLIC_NAMES = [
     "Agent",
+    "AutoTuningFlowControlManager",
     "BaseFlowControlManager",
     "BodyError",
     "BodyTooLarge",
@@ -69,6 +70,7 @@ PUBLIC_NAMES = [
     "ConnectionPool",
     "ConnectionTerminated",
     "ConnectionUnusable",
+    "ConsumptionFlowControlManager",
     "DecodingFailed",
     "FlowControlManager",
     "GoneAway",
@@ -87,6 +89,7 @@ PUBLIC_NAMES = [
     "NotProcessed",
     "PeerUnresponsive",
     "ProtocolViolation",
+    "ReceiptFlowControlManager",
     "Request",
     "StreamAborted",
     "StreamError",

@@ -4,7 +4,13 @@ from txhyper.client.agent import Agent
 from txhyper.client.decoding import contentDecoders
 from txhyper.client.pool import ConnectionPool
 from txhyper.core.bounds import Bounds
-from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
+from txhyper.core.windows import (
+    AutoTuningFlowControlManager,
+    BaseFlowControlManager,
+    ConsumptionFlowControlManager,
+    FlowControlManager,
+    ReceiptFlowControlManager,
+)
 from txhyper.errors import (
     BodyError,
     BodyTimedOut,
@@ -47,6 +53,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
+    "AutoTuningFlowControlManager",
     "BaseFlowControlManager",
     "BodyError",
     "BodyTimedOut",
@@ -58,6 +65,7 @@ __all__ = [
     "ConnectionPool",
     "ConnectionTerminated",
     "ConnectionUnusable",
+    "ConsumptionFlowControlManager",
     "DecodingFailed",
     "FlowControlManager",
     "GoneAway",
@@ -76,6 +84,7 @@ __all__ = [
     "NotProcessed",
     "PeerUnresponsive",
     "ProtocolViolation",
+    "ReceiptFlowControlManager",
     "Request",
     "ResponseTimedOut",
     "SlotTimedOut",

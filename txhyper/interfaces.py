@@ -36,7 +36,8 @@ class IHyperResponse(IResponse):
         (RFC 9110 section 6.5).
 
         :return: a fresh Deferred each time. It fires when the whole response has come, which
-            takes a reader for its body; without trailers, with no fields. It fails with
+            takes a reader for a body that does not fit into the stream's window; without trailers,
+            with no fields. It fails with
             :exc:`~twisted.web.client.ResponseFailed` if the body is not complete. Cancelling it
             cancels nothing else.
         """

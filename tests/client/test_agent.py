@@ -25,6 +25,7 @@ from tests.protocol.scene import WholeBody
 from txhyper import Agent, ConnectionPool
 from txhyper.client import agent as module
 from txhyper.client.tls import defaultPolicy
+from txhyper.core.windows import AutoTuningFlowControlManager, FlowControlManager
 from txhyper.errors import InvalidRequest
 
 
@@ -444,6 +445,31 @@ class ConstructionTests(SynchronousTestCase):
             self.assertTrue(agent.pool.persistent)
             self.assertIs(self.reactor, agent.pool.reactor)
         self.assertIsNot(one.pool, two.pool)
+
+    def test_windowManager(self) -> None:
+        """The agent's own pool has the window manager that the agent is given, or the default."""
+        for given, expected in (
+            (AutoTuningFlowControlManager, AutoTuningFlowControlManager),
+            (None, FlowControlManager),
+        ):
+            for agent in (
+                Agent(self.reactor, window_manager=given),
+                Agent.usingEndpointFactory(self.reactor, Settings(), window_manager=given),
+            ):
+                self.assertIs(expected, agent.pool.windowManager)
+
+    def test_windowManagerOfAPool(self) -> None:
+        """A pool that is given has its own: another one beside it is found out at once."""
+        pool, manager = ConnectionPool(self.reactor), FlowControlManager
+        for make in (
+            lambda: Agent(self.reactor, pool=pool, window_manager=manager),
+            lambda: Agent.usingEndpointFactory(
+                self.reactor, Settings(), pool, window_manager=manager
+            ),
+        ):
+            with self.assertRaises(TypeError) as caught:
+                make()
+            self.assertIn("the pool has its own", str(caught.exception))
 
     def test_wrongPolicy(self) -> None:
         """What is no policy is found out at once: a pyOpenSSL context factory, or the class."""

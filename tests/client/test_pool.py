@@ -18,6 +18,9 @@ from tests.client.scene import (
     WholeBody,
     read,
 )
+from txhyper.client.pool import ConnectionPool
+from txhyper.core import frames
+from txhyper.core.windows import AutoTuningFlowControlManager, FlowControlManager
 from txhyper.errors import (
     ConnectionTerminated,
     ConnectionUnusable,
@@ -397,6 +400,27 @@ class StockAgentTests(PoolTestCase):
         )
         for name in names:
             self.assertEqual(getattr(stock, name), getattr(self.pool, name), name)
+
+
+class WindowTests(PoolTestCase):
+    """Whose windows the connections have."""
+
+    options: ClassVar[dict[str, Any]] = {"window_manager": AutoTuningFlowControlManager}
+
+    def test_plugged(self) -> None:
+        """Each connection has the class that the pool was given."""
+        self.send().addErrback(lambda _: None)
+        peer = self.dials[0].h2().peer
+        self.assertIn(b"\0\4\0\0\xff\xff", peer.expect(frames.SETTINGS).payload)
+        self.assertNotIn(frames.WINDOW_UPDATE, [frame.kind for frame in peer.drain()])
+
+    def test_refused(self) -> None:
+        """One that no connection could have is found out at once."""
+
+        class Wrong(FlowControlManager):
+            initial_stream_window = -1
+
+        self.assertRaises(ValueError, ConnectionPool, self.clock, window_manager=Wrong)
 
 
 class FrameTests(PoolTestCase):

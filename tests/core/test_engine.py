@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core import wire
 from tests.core.wire import (
+    CONNECTION_WINDOW,
+    STREAM_WINDOW,
     Blocks,
     Conversation,
     chunked,
@@ -43,7 +45,6 @@ from txhyper.core.facts import (
     TRAILED,
 )
 from txhyper.core.outbound import Outbound
-from txhyper.core.sending import CONNECTION_WINDOW, STREAM_WINDOW
 from txhyper.core.streams import Stream
 from txhyper.core.windows import BaseFlowControlManager
 from txhyper.errors import BoundExceeded, HyperError, ProtocolViolation

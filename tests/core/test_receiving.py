@@ -11,6 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core import wire
 from tests.core.wire import (
+    CONNECTION_WINDOW,
+    MANAGERS,
+    STREAM_WINDOW,
     Conversation,
     Fields,
     data,
@@ -34,8 +37,8 @@ from txhyper.core.facts import (
     STOPPED,
     TRAILED,
 )
-from txhyper.core.sending import CONNECTION_WINDOW, STREAM_WINDOW
 from txhyper.core.streams import Stream
+from txhyper.core.windows import BaseFlowControlManager, ReceiptFlowControlManager
 from txhyper.errors import (
     BoundExceeded,
     HTTP11Required,
@@ -603,46 +606,108 @@ class WindowTests(ReceivingCase):
 
     @law
     @given(
+        st.sampled_from(MANAGERS),
         st.lists(
-            st.tuples(st.integers(0, 2), st.integers(0, 16000), st.none() | st.integers(0, 255)),
+            st.tuples(
+                st.integers(0, 2),
+                st.integers(0, 16000),
+                st.none() | st.integers(0, 255),
+                st.booleans(),
+            ),
             max_size=60,
         ),
         st.integers(1, 20),
     )
-    def test_the_books_balance(self, frames: list[tuple[int, int, int | None]], times: int) -> None:
+    def test_the_books_balance(
+        self,
+        plugged: type[BaseFlowControlManager],
+        frames: list[tuple[int, int, int | None, bool]],
+        times: int,
+    ) -> None:
         """
         At every moment what the peer may send, and what has come and was not credited, is the
-        target: of the connection at receipt, of each stream once it is read.
+        target: of the connection at receipt, of each stream also while its reader pauses.
         """
-        conversation = Conversation()
+        conversation = Conversation(window_manager=plugged)
         engine = conversation.engine
         streams = [conversation.open() for _ in range(3)]
         for stream in streams:
             conversation.hear(conversation.blocks.headers(stream.id))
-        granted = {0: CONNECTION_WINDOW, **{stream.id: STREAM_WINDOW for stream in streams}}
+        granted = {
+            0: plugged.initial_connection_window,
+            **{stream.id: plugged.initial_stream_window for stream in streams},
+        }
         came = dict.fromkeys(granted, 0)
-        for which, length, padding in frames * times:
+        held = dict.fromkeys(granted, 0)
+        for which, length, padding, pauses in frames * times:
             stream = streams[which]
             octets = data(stream.id, bytes(length), padding=padding)
             size = len(octets) - 9
+            if size > stream.receive_window:
+                continue
             [(what, _, _, counted)] = conversation.hear(octets)
             self.assertEqual((RECEIVED, size), (what, counted))
-            engine.consumed(stream, counted)
+            if engine.manager.wants_round_trip():
+                engine.manager.round_trip(1 / (size + 1), plugged.initial_connection_window)
+            held[stream.id] += size
+            if pauses:
+                engine.paused(stream)
+            else:
+                engine.consumed(stream, held[stream.id])
+                held[stream.id] = 0
             came[0] += size
             came[stream.id] += size
             for kind, _, stream_id, payload in conversation.said():
                 self.assertEqual(wire.WINDOW_UPDATE, kind)
                 granted[stream_id] += int.from_bytes(payload, "big")
             # The engine's books are the peer's books.
+            self.assertEqual(came[0], engine.octets_received)
             self.assertEqual(granted[0] - came[0], engine._receive_window)
             self.assertEqual(granted[stream.id] - came[stream.id], stream.receive_window)
-            for manager, window in (
-                (engine._manager, engine._receive_window),
-                (stream.manager, stream.receive_window),
+            for manager, window, unread in (
+                (engine.manager, engine._receive_window, 0),
+                (stream.manager, stream.receive_window, held[stream.id]),
             ):
                 uncredited = manager.window - window  # type: ignore[union-attr]
                 self.assertGreaterEqual(uncredited, 0)
-                self.assertLess(uncredited * 2, manager.window)  # type: ignore[union-attr]
+                if not unread:
+                    self.assertLess(uncredited * 2, manager.window)  # type: ignore[union-attr]
+
+    def test_the_connections_instance(self) -> None:
+        """A stream's instance finds the connection's."""
+        self.engine.paused(self.stream)
+        assert self.stream.manager is not None
+        self.assertIs(self.engine.manager, self.stream.manager.connection)
+        self.assertIsNone(self.engine.manager.connection)
+
+    def test_credit_at_receipt(self) -> None:
+        """A class that wants it is asked for credit before the reader has had the octets."""
+        conversation = Conversation(window_manager=ReceiptFlowControlManager)
+        stream = conversation.open()
+        conversation.hear(conversation.blocks.headers(1))
+        for _ in range(STREAM_WINDOW // 2 // 16384):
+            self.assertEqual([], conversation.said())
+            conversation.hear(data(1, bytes(16384 - 256), padding=255))
+        self.assertEqual(
+            [(wire.WINDOW_UPDATE, 0, 1, struct.pack(">L", STREAM_WINDOW // 2))],
+            conversation.said(),
+        )
+        self.assertEqual(STREAM_WINDOW, stream.receive_window)
+
+    def test_no_credit_at_receipt(self) -> None:
+        """It is asked for nothing where there is nothing to be credited: no octets, or an end."""
+        asked = []
+
+        class Asked(ReceiptFlowControlManager):
+            def received(self, size: int) -> int:
+                asked.append(size)
+                return 0
+
+        conversation = Conversation(window_manager=Asked)
+        conversation.open()
+        conversation.hear(conversation.blocks.headers(1))
+        conversation.hear(data(1, b"") + data(1, b"abc") + data(1, b"defg", True))
+        self.assertEqual([3], asked)
 
 
 class BlockTests(ReceivingCase):

@@ -7,13 +7,21 @@ import struct
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core import wire
-from tests.core.wire import Conversation, data, goaway, reset, settings_frame, window_update
+from tests.core.wire import (
+    CONNECTION_WINDOW,
+    STREAM_WINDOW,
+    Conversation,
+    data,
+    goaway,
+    reset,
+    settings_frame,
+    window_update,
+)
 from txhyper.core.engine import Engine
 from txhyper.core.facts import FAILED, FINISHED, OPENED, RESPONDED, SETTLED
 from txhyper.core.headers import list_size, pseudo_fields
-from txhyper.core.sending import CONNECTION_WINDOW, STREAM_WINDOW
 from txhyper.core.streams import Stream
-from txhyper.core.windows import BaseFlowControlManager
+from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.errors import ConnectionUnusable, InvalidRequest
 
 MAXIMUM = (1 << 31) - 1
@@ -33,6 +41,69 @@ class GreetingTests(SynchronousTestCase):
             (wire.WINDOW_UPDATE, 0, 0, struct.pack(">L", CONNECTION_WINDOW - 65535)), update
         )
         self.assertEqual([], conversation.said())
+
+    def test_windows_of_the_class(self) -> None:
+        """The windows are what the plugged class says, on the wire and in the books."""
+
+        class Small(FlowControlManager):
+            initial_stream_window = 1000
+            initial_connection_window = 70000
+
+        conversation = Conversation(window_manager=Small)
+        [(_, _, _, payload), update] = conversation.greeting
+        self.assertIn(struct.pack(">HL", wire.INITIAL_WINDOW_SIZE, 1000), payload)
+        self.assertEqual((wire.WINDOW_UPDATE, 0, 0, struct.pack(">L", 70000 - 65535)), update)
+        stream = conversation.open()
+        Small.initial_stream_window = 9
+        conversation.engine.paused(stream)
+        assert stream.manager is not None
+        self.assertEqual(
+            (1000, 1000, 70000, 70000),
+            (
+                stream.receive_window,
+                stream.manager.initial_window_size,
+                conversation.engine._receive_window,
+                conversation.engine.manager.initial_window_size,
+            ),
+        )
+
+    def test_the_smallest_windows(self) -> None:
+        """65,535 octets for the connection need no WINDOW_UPDATE, and a stream may have none."""
+
+        class Smallest(FlowControlManager):
+            initial_stream_window = 0
+            initial_connection_window = 65535
+
+        conversation = Conversation(window_manager=Smallest)
+        [(kind, _, _, payload)] = conversation.greeting
+        self.assertEqual(wire.SETTINGS, kind)
+        self.assertIn(struct.pack(">HL", wire.INITIAL_WINDOW_SIZE, 0), payload)
+        self.assertEqual(65535, conversation.engine._receive_window)
+        self.assertEqual(0, conversation.open().receive_window)
+
+    def test_the_largest_windows(self) -> None:
+        """2^31-1 octets, and not one more."""
+
+        class Largest(FlowControlManager):
+            initial_stream_window = MAXIMUM
+            initial_connection_window = MAXIMUM
+
+        conversation = Conversation(window_manager=Largest)
+        self.assertEqual(MAXIMUM, conversation.engine._receive_window)
+        self.assertEqual(MAXIMUM, conversation.open().receive_window)
+
+    def test_windows_that_there_are_not(self) -> None:
+        """A class with windows that the RFC does not allow is refused before anything is sent."""
+        for name, window in (
+            ("initial_stream_window", -1),
+            ("initial_stream_window", MAXIMUM + 1),
+            ("initial_connection_window", 65534),
+            ("initial_connection_window", MAXIMUM + 1),
+        ):
+            plugged = type("Plugged", (FlowControlManager,), {name: window})
+            with self.assertRaises(ValueError) as caught:
+                Engine("https://a.test", window_manager=plugged)
+            self.assertIn(f"Plugged.{name} is {window}:", str(caught.exception))
 
     def test_the_preface_comes_first(self) -> None:
         """A request of the same turn follows the preface in the same octets."""
@@ -348,6 +419,24 @@ class CreditTests(SynchronousTestCase):
         stream.manager.gift = 7  # type: ignore[attr-defined]
         conversation.engine.consumed(stream, 1)
         self.assertEqual([(wire.WINDOW_UPDATE, 0, 1, struct.pack(">L", 7))], conversation.said())
+
+    def test_consumption(self) -> None:
+        """A class that tells consumption from the rest is told of it, for streams alone."""
+
+        class Consuming(BaseFlowControlManager):
+            def increase_window_size(self, frame_size: int) -> int:
+                return 0
+
+            def consumed(self, size: int) -> int:
+                return size + 1
+
+        conversation = Conversation(window_manager=Consuming)
+        stream = conversation.open()
+        conversation.hear(conversation.blocks.headers(1) + data(1, b"1234567"))
+        self.assertEqual([], conversation.said())
+        conversation.engine.consumed(stream, 7)
+        self.assertEqual([(wire.WINDOW_UPDATE, 0, 1, struct.pack(">L", 8))], conversation.said())
+        self.assertEqual(STREAM_WINDOW + 1, stream.receive_window)
 
     def test_too_generous(self) -> None:
         """Credit that would lift a window above 2^31-1 is cut to it (section 6.9.1)."""

@@ -20,10 +20,28 @@ from txhyper.core.engine import Engine
 from txhyper.core.facts import Fact
 from txhyper.core.sending import Trace
 from txhyper.core.streams import Stream
-from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
+from txhyper.core.windows import (
+    AutoTuningFlowControlManager,
+    BaseFlowControlManager,
+    ConsumptionFlowControlManager,
+    FlowControlManager,
+    ReceiptFlowControlManager,
+)
 
 #: The same examples in every run; they are many, and small.
 law = settings(derandomize=True, deadline=None, max_examples=100, database=None)
+
+#: Every window manager of ours.
+MANAGERS: list[type[BaseFlowControlManager]] = [
+    FlowControlManager,
+    ConsumptionFlowControlManager,
+    ReceiptFlowControlManager,
+    AutoTuningFlowControlManager,
+]
+
+#: The windows that a connection and its streams begin with, in octets, unless told otherwise.
+CONNECTION_WINDOW = FlowControlManager.initial_connection_window
+STREAM_WINDOW = FlowControlManager.initial_stream_window
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

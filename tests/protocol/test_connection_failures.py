@@ -57,6 +57,17 @@ class StreamFailureTests(ConnectionTestCase):
         self.peer.expectNothing()
         self.assertSiblingLives()
 
+    def test_goneAwayAndGone(self) -> None:
+        """A connection that ends behind a GOAWAY says what that said."""
+        self.peer.sendGoAway(3, PROTOCOL_ERROR, b"no trailers, please")
+        self.peer.loseConnection()
+        for deferred in (self.deferred, self.sibling):
+            error = self.neverReceived(deferred)
+            self.assertIsInstance(error, ConnectionTerminated)
+            self.assertEqual(PROTOCOL_ERROR, error.code)
+            self.assertIn("PROTOCOL_ERROR", str(error))
+            self.assertIn("no trailers, please", str(error))
+
     def test_refused(self) -> None:
         """REFUSED_STREAM is retriable."""
         self.peer.sendReset(1, REFUSED_STREAM)

@@ -117,6 +117,31 @@ class ExchangeTests(HTTP11TestCase):
         self.request(headers=Headers({b"host": [b"b.test"]}))
         self.assertEqual([b"GET / HTTP/1.1", b"Host: b.test", b""], self.lines())
 
+    def test_tunnel(self) -> None:
+        """CONNECT is for servers that speak HTTP/2: here it is refused, and nothing is sent."""
+        deferred = self.request(b"CONNECT")
+        self.assertIn("HTTP/2", str(self.failureResultOf(deferred, InvalidRequest).value))
+        self.assertEqual(b"", self.transport.value())
+
+    def test_transferEncoding(self) -> None:
+        """Twisted's own stands alone: not every server reads two of them alike."""
+        headers = Headers({b"Transfer-Encoding": [b"chunked"]})
+        deferred = self.request(b"POST", headers=headers, body=Producer())
+        error = self.failureResultOf(deferred, InvalidRequest).value
+        self.assertIn("transfer-encoding", str(error))
+        self.assertEqual(b"", self.transport.value())
+
+    def test_continueUnasked(self) -> None:
+        """A 100 that nobody has asked for is told, and changes nothing."""
+        told: list[int] = []
+        request = Request(
+            b"GET", b"https://a.test/", onInformational=lambda status, _: told.append(status)
+        )
+        deferred = self.client.request(request)
+        self.client.dataReceived(b"HTTP/1.1 100 Continue\r\n\r\n" + RESPONSE)
+        self.assertEqual(200, self.successResultOf(deferred).code)
+        self.assertEqual([100], told)
+
     def test_upload(self) -> None:
         """A body goes out with its length, written once; the request knows that it has begun."""
         request = Request(b"PUT", b"https://a.test/", None, WholeBody(b"hello"))

@@ -293,6 +293,26 @@ class InformationalTests(ResponseTestCase):
         self.assertEqual([103], told)
 
 
+class GivenUpTests(ResponseTestCase):
+    """Readers that want no more."""
+
+    def test_stopped(self) -> None:
+        """Whichever way a reader leaves, the connection goes, and the reader is told."""
+        for leave in ("stopProducing", "loseConnection", "abortConnection"):
+            self.setUp()
+            response, reader = self.opened(RESPONSE[:-1]), Reader()
+            response.deliverBody(reader)
+            getattr(reader.transport, leave)()
+            self.assertTrue(
+                self.transport.isAborted
+                or self.transport.disconnecting
+                or self.transport.producerState == "stopped",
+                leave,
+            )
+            self.lose(ConnectionAborted())
+            self.assertIsInstance(reader.reasons[0].value, ResponseFailed)
+
+
 class EarlyTests(ResponseTestCase):
     """Responses that come before the request has been sent."""
 

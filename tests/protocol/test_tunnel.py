@@ -178,6 +178,13 @@ class OpeningTests(TunnelTestCase):
         expected = TunnelAddress("b.test:22", "https://a.test")
         self.assertEqual((expected, expected), (transport.getPeer(), transport.getHost()))
 
+    def test_options(self) -> None:
+        """A stream has none of a socket's options; whoever sets them is not disappointed."""
+        transport = self.open().transport
+        transport.setTcpNoDelay(False)
+        transport.setTcpKeepAlive(True)
+        self.assertEqual((True, False), (transport.getTcpNoDelay(), transport.getTcpKeepAlive()))
+
     def test_refused(self) -> None:
         """Any other answer is a failure that tells the status; the stream is given up."""
         dialling = self.dial()

@@ -231,6 +231,15 @@ class FailureTests(UploadTestCase):
                 producer.finished.errback(Failure(ZeroDivisionError()))
             self.assertEqual([], self.data())
 
+    def test_pauseAfterTheEnd(self) -> None:
+        """One that is stopped is neither paused nor resumed any more, whoever asks for it."""
+        producer = Producer()
+        self.upload(producer).addErrback(lambda reason: None)
+        self.peer.loseConnection()
+        producer.consumer.pause()
+        producer.consumer.resume()
+        self.assertEqual(["start", "stop"], producer.calls)
+
     def test_theConnectionIsLost(self) -> None:
         """A producer is stopped when the connection is gone."""
         producer = Producer()

@@ -32,6 +32,7 @@ from txhyper.client.pool import ConnectionPool
 from txhyper.client.route import Route
 from txhyper.client.tls import defaultPolicy
 from txhyper.core.headers import check_target
+from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.errors import InvalidRequest
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.negotiation import OFFERS
@@ -121,6 +122,7 @@ class Agent:
         pool: ConnectionPool | None = None,
         *,
         timeouts: Timeouts | None = None,
+        window_manager: type[BaseFlowControlManager] | None = None,
         protocols: Sequence[bytes] = OFFERS,
     ) -> None:
         """
@@ -131,20 +133,23 @@ class Agent:
         :param pool: the connections, which agents may share.
         :param timeouts: the time limits of each request, unless a
             :class:`~txhyper.Request` has its own.
+        :param window_manager: the class that decides how much a server may send, for the pool that
+            the agent makes; a pool that is given has its own.
         :param protocols: what may be spoken, best first. Over TLS ``b"h2"`` and ``b"http/1.1"`` are
             offered by ALPN; ``b"h2c"`` among them means that ``http`` URIs are spoken to in HTTP/2
             without asking (prior knowledge, RFC 9113 section 3.3).
         :raises TypeError: the context factory is no
-            :class:`~twisted.web.iweb.IPolicyForHTTPS`, or the pool is not one of ours.
-        :raises ValueError: a protocol is not known, or there is none to be spoken over TLS.
+            :class:`~twisted.web.iweb.IPolicyForHTTPS`, the pool is not one of ours, or there are
+            both a pool and a window manager.
+        :raises ValueError: the window manager begins with windows that HTTP/2 does not allow, or a
+            protocol is not known, or there is none to be spoken over TLS.
         """
         policy = _policy if contextFactory is None else contextFactory
         if not IPolicyForHTTPS.providedBy(policy):
             raise TypeError(f"contextFactory {policy!r} does not provide IPolicyForHTTPS")
         factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
-        self._init(
-            reactor, factory, (id(policy), connectTimeout, bindAddress), pool, timeouts, protocols
-        )
+        sharing = (id(policy), connectTimeout, bindAddress)
+        self._init(reactor, factory, sharing, pool, window_manager, timeouts, protocols)
 
     @classmethod
     def usingEndpointFactory(
@@ -154,6 +159,7 @@ class Agent:
         pool: ConnectionPool | None = None,
         *,
         timeouts: Timeouts | None = None,
+        window_manager: type[BaseFlowControlManager] | None = None,
         protocols: Sequence[bytes] = OFFERS,
     ) -> Agent:
         """
@@ -161,10 +167,11 @@ class Agent:
 
         :param endpointFactory: makes the endpoint for a URI; with TLS in it, HTTP/2 is
             negotiated.
-        :param timeouts: as above; likewise ``protocols``.
+        :param pool: the connections, and the rest, as for :class:`Agent` itself.
         """
         self = cls.__new__(cls)
-        self._init(reactor, endpointFactory, id(endpointFactory), pool, timeouts, protocols)
+        sharing = id(endpointFactory)
+        self._init(reactor, endpointFactory, sharing, pool, window_manager, timeouts, protocols)
         return self
 
     def _init(
@@ -173,6 +180,7 @@ class Agent:
         factory: IAgentEndpointFactory,
         sharing: object,
         pool: ConnectionPool | None,
+        windowManager: type[BaseFlowControlManager] | None,
         timeouts: Timeouts | None,
         protocols: Sequence[bytes],
     ) -> None:
@@ -180,7 +188,11 @@ class Agent:
             raise TypeError(f"pool {pool!r} is not a txhyper.ConnectionPool")
         if not {*protocols} <= {*OFFERS, H2C} or {*protocols} <= {H2C}:
             raise ValueError(f"protocols {protocols!r} are not h2, http/1.1 or both, and h2c")
-        self.pool = ConnectionPool(reactor) if pool is None else pool
+        if pool is None:
+            pool = ConnectionPool(reactor, window_manager=windowManager or FlowControlManager)
+        elif windowManager is not None:
+            raise TypeError("a window_manager beside a pool: the pool has its own")
+        self.pool = pool
         self._timeouts = timeouts
         self._factory = factory
         # By identity, as not everything that is a policy can be hashed. An origin's endpoint keeps
@@ -234,13 +246,13 @@ class Agent:
         try:
             if not request.canBeSent:
                 raise InvalidRequest(f"the body of {request.absoluteURI!r} has been sent already")
+            target, _ = self._target(request.absoluteURI)
             request.rewind()
             if request.timeouts is None:
                 request.timeouts = self._timeouts
-            target, _ = self._target(request.absoluteURI)
-            return self.pool.send(target.route, request)
-        except (InvalidRequest, SchemeNotSupported):
+        except Exception:  # noqa: BLE001 - to rewind a body is a user's code
             return fail()
+        return self.pool.send(target.route, request)
 
     def _target(self, uri: bytes) -> tuple[Target, bytes]:
         """The origin of a URI, and the URI's path."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lease"]
 
+#: The status of a server that does not do what it was told to expect (RFC 9110 section 15.5.18).
+EXPECTATION_FAILED = 417
+
 
 @implementer(IClaim)
 class Lease:
@@ -70,10 +73,25 @@ class Lease:
 
     def responded(self, response: IHyperResponse) -> None:
         """The response is here; from now on it is between the stream and its reader."""
-        deferred, self.deferred = self.deferred, None
+        connection = self._connection
         self._connection = self.token = None
+        if response.code == EXPECTATION_FAILED and self._isRepeatable(connection):
+            # This answer is about the expectation, and not about what was asked for.
+            response.read(decodeContent=False).addErrback(lambda _: None).cancel()
+            self._again(None)
+            return
+        deferred, self.deferred = self.deferred, None
         assert deferred is not None
         deferred.callback(response)
+
+    def _isRepeatable(self, connection: IHTTPConnection | None) -> bool:
+        """Whether a request may be repeated without its expectation, which it then loses."""
+        request = self.request
+        return (
+            self._origin.mayRetry(connection, self._attempts)
+            and request.canBeSent
+            and request.withdrawExpectation()
+        )
 
     def failed(self, error: Exception) -> None:
         """Try again where that is safe and allowed, else tell the user."""
@@ -94,15 +112,19 @@ class Lease:
         if self._origin.mayRetry(connection, self._attempts) and is_safe(
             error, request.method, request.body is not None, request.canBeSent, self._reused
         ):
-            try:
-                request.rewind()
-            except Exception as failure:  # noqa: BLE001 - a user's code
-                failure.__cause__ = error
-                self.abandon(failure)
-            else:
-                self._origin.place(self)
+            self._again(error)
         else:
             self.abandon(error)
+
+    def _again(self, error: Exception | None) -> None:
+        """Send the request once more. :param error: why, if it failed."""
+        try:
+            self.request.rewind()
+        except Exception as failure:  # noqa: BLE001 - a user's code
+            failure.__cause__ = error
+            self.abandon(failure)
+        else:
+            self._origin.place(self)
 
     def abandon(self, error: Exception) -> None:
         """Fail the user's Deferred."""

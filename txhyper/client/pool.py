@@ -21,7 +21,7 @@ from txhyper.client.route import Route
 from txhyper.core.bounds import Bounds
 from txhyper.core.deadlines import Deadlines
 from txhyper.core.hpack import coder_name
-from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
+from txhyper.core.windows import BaseFlowControlManager, FlowControlManager, check_windows
 from txhyper.interfaces import IHTTPConnection, IHyperResponse
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timer
@@ -70,10 +70,13 @@ class ConnectionPool:
         :param reactor: for time.
         :param persistent: see above.
         :param bounds: the limits that each connection keeps.
-        :param window_manager: the class that decides how much a peer may send.
+        :param window_manager: the class that decides how much a peer may send, see
+            :class:`~txhyper.BaseFlowControlManager`.
         :param onFrame: called with one line of text for each HTTP/2 frame sent or received.
         :param handshakeTimeout: seconds from TCP's connection to the end of the TLS handshake.
+        :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
+        check_windows(window_manager)
         self.reactor = reactor
         self.persistent = persistent
         self.bounds = bounds or Bounds()

@@ -76,9 +76,11 @@ class ReceivingHalf(SendingHalf):
         if self._receive_window < 0:
             raise FrameError(ErrorCodes.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
         if size:
-            credit = self._manager.increase_window_size(size)
+            credit = self.manager.increase_window_size(size)
             if credit:
-                self._receive_window += self._grant(0, self._receive_window, credit)
+                credit = self._grant(0, self._receive_window, credit)
+                self._receive_window += credit
+                self._granted += credit
         if flags & frames.PADDED:
             payload = frames.without_padding(payload)
         stream = self._streams.get(stream_id)
@@ -99,6 +101,10 @@ class ReceivingHalf(SendingHalf):
             return self._refuse(stream, ErrorCodes.PROTOCOL_ERROR, str(error))
         if end:
             self._finish(stream)
+        elif self._tells_received and size:
+            credit = self._manager_of(stream).received(size)
+            if credit:
+                stream.receive_window += self._grant(stream_id, stream.receive_window, credit)
         return RECEIVED, stream, payload, size
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:

@@ -19,21 +19,12 @@ from txhyper.core.closed import ClosedStreams
 from txhyper.core.control import Control
 from txhyper.core.headers import Field, list_size, pseudo_fields, show
 from txhyper.core.streams import ENDED, Stream
-from txhyper.core.windows import BaseFlowControlManager
+from txhyper.core.windows import FIRST_CONNECTION_WINDOW, BaseFlowControlManager, check_windows
 from txhyper.errors import ConnectionUnusable, InvalidRequest
 
-__all__ = ["CONNECTION_WINDOW", "STREAM_WINDOW", "SendingHalf"]
+__all__ = ["SendingHalf"]
 
 Trace = Callable[[str], None]
-
-#: What a stream's peer may send before its reader has taken anything, in octets.
-STREAM_WINDOW = 256 * 1024
-#: The same for the connection. It is paid at receipt, so that it bounds nothing but what is on
-#: its way; what bounds the memory is the number of streams times their windows.
-CONNECTION_WINDOW = 32 * 1024 * 1024
-
-#: The window that both sides start with, whatever SETTINGS say of streams (section 6.9.2).
-FIRST_CONNECTION_WINDOW = 65535
 
 #: The octets before the client's first frame (RFC 9113 section 3.4).
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -45,15 +36,19 @@ class SendingHalf:
     __slots__ = (
         "_closed",
         "_control",
-        "_manager",
+        "_granted",
         "_manager_class",
         "_next_id",
         "_receive_window",
+        "_stream_window",
         "_streams",
+        "_tells_consumed",
+        "_tells_received",
         "_trace",
         "bounds",
         "goaway",
         "last_stream_id",
+        "manager",
         "origin",
         "output",
         "send_window",
@@ -68,26 +63,33 @@ class SendingHalf:
     ) -> None:
         self.origin = origin
         self.bounds = bounds
-        self._control = Control(self.bounds, STREAM_WINDOW)
+        check_windows(window_manager)
         self._manager_class = window_manager
-        self._manager = window_manager(CONNECTION_WINDOW)
+        # Read once: what was announced stays true, whatever becomes of the class.
+        self._stream_window = window_manager.initial_stream_window
+        self._receive_window = window_manager.initial_connection_window
+        #: The policy of the connection's receive window.
+        self.manager = window_manager(self._receive_window)
+        # All that the peer was ever granted for the connection. What it may still send is what has
+        # not come of it.
+        self._granted = self._receive_window
+        # Looked up once: most classes want to know no more than increase_window_size tells them.
+        self._tells_received = window_manager.received is not BaseFlowControlManager.received
+        self._tells_consumed = window_manager.consumed is not BaseFlowControlManager.consumed
+        self._control = Control(self.bounds, self._stream_window)
         self._trace = trace
         self._streams: dict[int, Stream] = {}
         self._closed = ClosedStreams()
         self._next_id = 1
-        self._receive_window = CONNECTION_WINDOW
         #: What the connection as a whole may still send.
         self.send_window = FIRST_CONNECTION_WINDOW
         #: The last stream that the peer's GOAWAY promises to finish; None before one came.
         self.last_stream_id: int | None = None
         #: The code and the debug data of the peer's latest GOAWAY.
         self.goaway: tuple[int, bytes] = (0, b"")
-        growth = CONNECTION_WINDOW - FIRST_CONNECTION_WINDOW
         #: Octets to send, in order.
-        self.output: list[bytes | memoryview] = [
-            self._control.greet(),
-            frames.pack_window_update(0, growth),
-        ]
+        self.output: list[bytes | memoryview] = [self._control.greet()]
+        self._grant(0, FIRST_CONNECTION_WINDOW, self._receive_window - FIRST_CONNECTION_WINDOW)
 
     # -- what the peer's settings say ----------------------------------------------------------
 
@@ -110,6 +112,11 @@ class SendingHalf:
     def exhausted(self) -> bool:
         """Whether no stream id is left (RFC 9113 section 5.1.1)."""
         return self._next_id > frames.STREAM_MASK
+
+    @property
+    def octets_received(self) -> int:
+        """The flow-controlled length of all DATA that has come."""
+        return self._granted - self._receive_window
 
     @property
     def streams(self) -> Sequence[Stream]:
@@ -142,7 +149,7 @@ class SendingHalf:
         control = self._control
         if control.max_header_list_size is not None:
             self._check_size([*pseudo_fields(method, scheme, authority, path), *fields])
-        stream = Stream(self._next_id, owner, method, STREAM_WINDOW, not end)
+        stream = Stream(self._next_id, owner, method, self._stream_window, not end)
         self._next_id += 2
         self._streams[stream.id] = stream
         if self._trace is not None:
@@ -213,7 +220,11 @@ class SendingHalf:
         """
         if stream.receiving == ENDED or stream.closed:
             return
-        credit = self._manager_of(stream).increase_window_size(size)
+        manager = self._manager_of(stream)
+        if self._tells_consumed:
+            credit = manager.consumed(size)
+        else:
+            credit = manager.increase_window_size(size)
         if credit:
             stream.receive_window += self._grant(stream.id, stream.receive_window, credit)
 
@@ -224,7 +235,8 @@ class SendingHalf:
     def _manager_of(self, stream: Stream) -> BaseFlowControlManager:
         if stream.manager is None:
             size = stream.content_length
-            stream.manager = self._manager_class(STREAM_WINDOW, size)
+            stream.manager = self._manager_class(self._stream_window, size)
+            stream.manager.connection = self.manager
         return stream.manager
 
     def _grant(self, stream_id: int, window: int, credit: int) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -47,10 +47,14 @@ def asProducer(body: Any) -> IBodyProducer | None:
         raise InvalidRequest("a body is bytes, not str: encode it")
     if isinstance(body, io.TextIOBase):
         raise InvalidRequest("a body's file has to be open in binary mode")
-    if callable(getattr(body, "read", None)):
-        return FileBody(body) if _isSeekable(body) else StreamBody(body)
+    # Before files: those of asynchronous libraries have a read() that has to be awaited.
     if isinstance(body, AsyncIterable):
         return AsyncIterableBody(body)
+    if callable(getattr(body, "read", None)):
+        try:
+            return FileBody(body) if _isSeekable(body) else StreamBody(body)
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(f"a body's file cannot be measured: {error}") from error
     if isinstance(body, Iterable):
         return IterableBody(body)
     raise InvalidRequest(
@@ -111,21 +115,24 @@ class Pieces:
             return
         self._isWriting = True
         try:
-            while self._consumer is not None and not self._isPaused:
+            while (consumer := self._consumer) is not None and not self._isPaused:
                 piece = _octets(next(self._pieces))
-                # An empty chunk would end an HTTP/1.1 body.
-                if piece:
-                    self._consumer.write(piece)
+                # An empty chunk would end an HTTP/1.1 body. And the user's object may have had the
+                # request cancelled, or even sent again, while it was asked for a piece.
+                if piece and consumer is self._consumer:
+                    consumer.write(piece)
         except StopIteration:
             self._end(None)
         except Exception:  # noqa: BLE001 - a user's code: it fails its own request
             self._end(Failure())
         finally:
             self._isWriting = False
+        if self._consumer is None:
+            self._close()
 
     def _end(self, result: Any) -> None:
         finished, self._finished, self._consumer = self._finished, None, None
-        # The user's object may have had the request cancelled while it was asked for a piece.
+        # As above.
         if finished is not None:
             finished.callback(result)
 
@@ -141,6 +148,14 @@ class Pieces:
     def stopProducing(self) -> None:
         """Nobody wants the rest; the Deferred never fires."""
         self._consumer = self._finished = None
+        # From within its own step it comes to the end by itself.
+        if not self._isWriting:
+            self._close()
+
+    def _close(self) -> None:
+        """A generator has to be told when its rest is not wanted."""
+        if isinstance(self._pieces, Generator):
+            self._pieces.close()
 
 
 class IterableBody(Pieces):
@@ -178,24 +193,34 @@ class StreamBody(Pieces):
         self._file = file
 
     def _begin(self) -> Iterator[object]:
-        # Nothing read is the end, whatever the type of nothing.
-        return iter(lambda: self._file.read(PIECE) or b"", b"")
+        # No octets are the end, but None is not: a pipe that does not block has nothing just now.
+        # Such a body fails, and is not taken for complete.
+        return iter(lambda: self._file.read(PIECE), b"")
 
 
 @implementer(IReplayableBody)
 class FileBody(StreamBody):
-    """A file-like object that can seek: its body is what follows its position of now."""
+    """
+    A file-like object that can seek: its body is what follows its position of now.
+
+    It goes there when it begins, wherever the file has been taken in the meantime.
+    """
 
     def __init__(self, file: Any) -> None:
         """:raises OSError: the file does not say where it is, or how long."""
         super().__init__(file)
         self._start = file.tell()
-        self.length = max(0, file.seek(0, os.SEEK_END) - self._start)
+        # Not every seek() says where it has gone.
+        file.seek(0, os.SEEK_END)
+        self.length = max(0, file.tell() - self._start)
         file.seek(self._start)
 
-    def rewind(self) -> None:
-        """Back to where it was when the request was made."""
+    def _begin(self) -> Iterator[object]:
         self._file.seek(self._start)
+        return super()._begin()
+
+    def rewind(self) -> None:
+        """There is nothing to do."""
 
 
 @implementer(IBodyProducer)
@@ -228,6 +253,8 @@ class AsyncIterableBody:
         return finished
 
     async def _produce(self, iterator: AsyncIterator[object], consumer: IConsumer) -> None:
+        # A generator has to be told when its rest is not wanted.
+        close = getattr(iterator, "aclose", None)
         try:
             async for piece in iterator:
                 octets = _octets(piece)
@@ -238,9 +265,11 @@ class AsyncIterableBody:
                     await self._pause
                 if self._isStopped:
                     break
+        except GeneratorExit:
+            # This is garbage, and so is the generator.
+            close = None
+            raise
         finally:
-            # A generator has to be told when its rest is not wanted.
-            close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
 

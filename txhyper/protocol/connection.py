@@ -37,12 +37,14 @@ from txhyper.errors import (
     ConnectionUnusable,
     HyperError,
     ProtocolViolation,
+    code_name,
 )
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.claims import OwnClaim
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
 from txhyper.protocol.pings import Pings
+from txhyper.protocol.probes import Probes
 from txhyper.protocol.request import Request
 from txhyper.protocol.states import ConnectionState
 from txhyper.protocol.timeouts import Timer
@@ -81,6 +83,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         :param window_manager: the class that decides how much the peer may send.
         :param onFrame: called with one line of text for each frame sent or received.
         :param timer: for the time limits of requests; one of its own if None.
+        :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
         super().__init__()
         self.origin = origin
@@ -92,6 +95,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._wire = Wire(reactor, self._engine, self._outbound, self._closed, self._failAll)
         self._pings = Pings()
         self._timer = Timer(reactor) if timer is None else timer
+        measures = window_manager.measures_round_trip
+        self._probes = Probes(reactor, self._engine, self.ping) if measures else None
         self._closing = False
         self.issued = 0
         self._octetsReceived = 0
@@ -251,6 +256,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._octetsReceived += len(data)
         wire.cork()
         try:
+            if self._probes is not None:
+                self._probes.look()
             for fact, stream, value, size in self._engine.receive(data):
                 FACTS[fact](self, stream, value, size)
                 # A user has hung up: what this frame has ended is still told, as it is.
@@ -343,10 +350,13 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         """The transport is gone: everybody who still waits is told."""
         self._wire.end()
         code, debugData = self._engine.goaway
+        said = ""
+        if self._engine.last_stream_id is not None:
+            said = f" (the server's GOAWAY says {code_name(code)} {debugData[:100]!r})"
         self._failAll(
             ConnectionTerminated(
                 f"{self.origin}: the connection ended before the response did: "
-                f"{reason.getErrorMessage()}",
+                f"{reason.getErrorMessage()}{said}",
                 code,
                 self._engine.last_stream_id,
                 debugData,

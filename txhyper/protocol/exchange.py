@@ -86,10 +86,8 @@ class Exchange(ReadingSide):
     def uploadFinished(self) -> None:
         """The producer has written everything: the trailers follow, if there are some."""
         self._upload = None
-        request = self.request
         try:
-            trailers = request.trailerFields() if request.hasTrailers else None
-            self._wire.finishUpload(self.opened(), trailers)
+            self._wire.finishUpload(self.opened(), self.request.trailerFields())
         except HyperError as error:
             self.uploadFailed(error)
         except Exception:  # noqa: BLE001 - the trailers are made by a user's code

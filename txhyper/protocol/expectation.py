@@ -67,9 +67,11 @@ class AwaitedBody:
         consumer = self._endWait()
         if consumer is not None:
             self._request.bodyStarted = True
+            # A pause from here on reaches the body itself.
+            wasPaused = self._isPaused
             try:
                 begun: Deferred[None] = self._body.startProducing(consumer)
-                if self._isPaused:
+                if wasPaused:
                     self._body.pauseProducing()
                 begun.chainDeferred(self._finished)
             except Exception:  # noqa: BLE001 - a user's code: it fails its own request

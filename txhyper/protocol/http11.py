@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime, ITransport
+from twisted.internet.interfaces import IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web._newclient import HTTP11ClientProtocol
@@ -44,6 +44,7 @@ from txhyper.protocol.http11_messages import (
 )
 from txhyper.protocol.request import Request
 from txhyper.protocol.states import ConnectionState
+from txhyper.protocol.threads import callFromAnyThread
 from txhyper.protocol.timeouts import RequestLimits, Timer
 
 __all__ = ["HTTP11ClientConnection"]
@@ -119,8 +120,10 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             # come of it any more. Twisted would wait for the body, and, if the response was
             # broken, fall over its own feet at the end of the connection.
             protocol._state = "TRANSMITTING_AFTER_RECEIVING_RESPONSE"
-            cast(WrittenBody, self._body).stopProducing()
+            self._stopUpload()
             self.abort()
+        elif protocol._parser is None:
+            self._body = None
         if self._isFreed:
             self._isFreed = False
             # The reader of the body may have sent a request at its end.
@@ -134,7 +137,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         try:
             self._protocol.connectionLost(reason)
             if not self._ending.isOver:
-                # A response that came before the request was sent: Twisted tells nobody of it.
+                # The head came before the request was written: then Twisted tells the reader
+                # nothing.
                 self._protocol._disconnectParser(reason)
         finally:
             self._timer.quiet()
@@ -151,17 +155,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def state(self) -> ConnectionState:
         """A snapshot."""
-        return ConnectionState(
-            "http/1.1",
-            self.isUsable(),
-            self.openCount,
-            self.capacity,
-            0,
-            self.issued,
-            self._octetsReceived,
-            None,
-            None,
-        )
+        slots = (self.isUsable(), self.openCount, self.capacity, 0)
+        return ConnectionState("http/1.1", *slots, self.issued, self._octetsReceived, None, None)
 
     def reserve(self) -> bool:
         """Take the one slot."""
@@ -222,25 +217,21 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
 
     def _wireRequest(self, request: Request) -> WireRequest:
         authority, fields = request.fields()
+        headers = headersOf(authority, fields)
         self._body = WrittenBody.of(request, fields, self._reactor, self._bounds, self.origin)
         # The public constructor leaves out the URI, which response.request is to tell.
         wire: WireRequest = WireRequest._construct(
             request.method,
             request.path,
-            headersOf(authority, fields),
+            headers,
             self._body,
             persistent=self._persistent,
             parsedURI=URI.fromBytes(request.absoluteURI),
         )
         return wire
 
-    def _later(self, call: Callable[..., object]) -> None:
-        self._reactor.callLater(0, call)
-
     def _fromAnyThread(self, call: Callable[..., object]) -> None:
-        reactor = IReactorFromThreads(self._reactor, None)
-        # A clock in somebody's test has no threads.
-        (self._later if reactor is None else reactor.callFromThread)(call)
+        callFromAnyThread(self._reactor, call)
 
     # -- the response --------------------------------------------------------------------------
 
@@ -278,8 +269,8 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
                 "informational_responses",
             )
             self.abort()
-            if self._isTold(claim):
-                claim.failed(error)
+            self._isTold(claim)
+            claim.failed(error)
             return
         if response.code == 100 and self._body is not None:
             self._body.proceed()
@@ -320,6 +311,13 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
             else:
                 ending.over(self._translate(reason.value))
 
+    def _stopUpload(self) -> None:
+        """Nobody wants the rest of the request, if there is one."""
+        body, self._body = self._body, None
+        if body is not None and body.stop():
+            # A transport waits for its producer before it closes.
+            cast(Any, self.transport).unregisterProducer()
+
     def _isTold(self, claim: IClaim) -> bool:
         """Whether this is the claim that waits; from now on it does no more."""
         if self._claim is not claim:
@@ -334,10 +332,11 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
                 response._transport, self._ending, self._limits, self.abort, self._fromAnyThread
             )
             unread = partial(self._fromAnyThread, partial(self._unread, self._ending))
-            body = self._body
-            if body is not None:
+            if response.code >= 300:
                 # A server that refuses does not want what this request carries.
-                (body.stopProducing if response.code >= 300 else body.proceed)()
+                self._stopUpload()
+            elif self._body is not None:
+                self._body.proceed()
             claim.responded(HTTP11Response(response, self._bounds, self._ending, transport, unread))
 
     def _unread(self, ending: Ending) -> None:

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
 from txhyper.core.headers import Field, MalformedHead, parse_trailers
-from txhyper.errors import ConnectionTerminated, HyperError, ProtocolViolation
+from txhyper.errors import ConnectionTerminated, HyperError, InvalidRequest, ProtocolViolation
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.bodies import BytesBody
 from txhyper.protocol.body import ReadableBody
@@ -227,7 +227,11 @@ class WrittenBody:
 
     def stopProducing(self) -> None:
         """Nobody wants the rest."""
-        self._upload.stop()
+        self.stop()
+
+    def stop(self) -> bool:
+        """Likewise. :return: whether there was a rest."""
+        return self._upload.stop()
 
     # -- what the upload asks for ----------------------------------------------------------------
 
@@ -317,7 +321,11 @@ def translated(error: BaseException | None, origin: str) -> Exception:
 
 
 def headersOf(authority: bytes, fields: Sequence[Field]) -> Headers:
-    """A request's fields as Twisted writes them."""
+    """
+    A request's fields as Twisted writes them.
+
+    :raises InvalidRequest: one of them is not the caller's to give.
+    """
     headers = Headers()
     headers.addRawHeader(b"host", authority)
     # HTTP/2 may have them apart (RFC 9113 section 8.2.3).
@@ -325,6 +333,12 @@ def headersOf(authority: bytes, fields: Sequence[Field]) -> Headers:
     if cookie:
         headers.addRawHeader(b"cookie", cookie)
     for name, value in fields:
+        if name == b"transfer-encoding":
+            # Twisted would write a second one beside it.
+            raise InvalidRequest(
+                "transfer-encoding follows from whether the body has a length: do not give it "
+                "(RFC 9112 section 6.1)"
+            )
         # Twisted writes the length of the body itself.
         if name not in (b"content-length", b"cookie"):
             headers.addRawHeader(name, value)

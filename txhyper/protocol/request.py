@@ -222,13 +222,24 @@ class Request:
             else:
                 given = () if self._headers is None else self._headers.getAllRawHeaders()
                 authority, fields = request_fields(self.method, self.authority, given, length)
-                if self.body is None:
-                    if length is None:
-                        _announcesNothing(self.method, fields)
+                if self.body is None and length is None:
+                    _announcesNothing(self.method, fields)
+                if self.body is None or length == 0:
                     # There is nothing to hold back (RFC 9110 section 10.1.1).
                     fields = [field for field in fields if field[0] != b"expect"]
                 self._fields = authority, fields
         return self._fields
+
+    def withdrawExpectation(self) -> bool:
+        """
+        Send the body without waiting for the server, from now on.
+
+        :return: whether there was an expectation.
+        """
+        authority, fields = self.fields()
+        kept = [field for field in fields if field[0] != b"expect"]
+        self._fields = authority, kept
+        return len(kept) < len(fields)
 
     @property
     def hasTrailers(self) -> bool:

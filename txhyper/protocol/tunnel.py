@@ -300,6 +300,22 @@ class Tunnel:
         """Where it leads: this end has no address."""
         return self._address
 
+    # TLS on top passes on what is asked of a socket. This one's is the proxy's, and shared.
+
+    def getTcpNoDelay(self) -> bool:
+        """Nothing is held back."""
+        return True
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """There is nothing to set."""
+
+    def getTcpKeepAlive(self) -> bool:
+        """Nobody asks the other end whether it is there."""
+        return False
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """There is nothing to set."""
+
     def _bodyTransport(self) -> Any:
         return cast(Any, self.reader.transport)
 

@@ -49,7 +49,7 @@ class Uploading(Protocol):
 class Upload:
     """The consumer that a body's producer writes to."""
 
-    __slots__ = ("_exchange", "_producer", "_pulled", "_remaining", "_running")
+    __slots__ = ("_exchange", "_isPaused", "_producer", "_pulled", "_remaining", "_running")
 
     def __init__(self, exchange: Uploading, producer: IBodyProducer, length: int | None) -> None:
         """:param length: the octets that content-length announces; None if it does not."""
@@ -57,6 +57,7 @@ class Upload:
         self._producer = producer
         self._remaining = length
         self._running = False
+        self._isPaused = False
         # The pull producer that writes in the body's place, where there is one.
         self._pulled: PulledProducer | None = None
 
@@ -86,11 +87,13 @@ class Upload:
     def pause(self) -> None:
         """There is enough for now."""
         if self._running:
+            self._isPaused = True
             self._tell((self._pulled or self._producer).pauseProducing)
 
     def resume(self) -> None:
         """The queue has drained."""
         if self._running:
+            self._isPaused = False
             self._tell((self._pulled or self._producer).resumeProducing)
 
     def proceed(self) -> None:
@@ -98,12 +101,18 @@ class Upload:
         if isinstance(self._producer, AwaitedBody):
             self._producer.proceed()
 
-    def stop(self) -> None:
-        """Nobody wants the rest."""
-        if self._running:
-            self._running = False
-            self.unregisterProducer()
-            self._tell(self._producer.stopProducing)
+    def stop(self) -> bool:
+        """Nobody wants the rest. :return: whether there was any."""
+        if not self._running:
+            return False
+        self._end()
+        self._tell(self._producer.stopProducing)
+        return True
+
+    def _end(self) -> None:
+        self._running = False
+        # Whoever has not unregistered would be asked for ever.
+        self.unregisterProducer()
 
     def _tell(self, call: Callable[[], object]) -> None:
         """Call the producer: one that raises fails its own request, and no other."""
@@ -119,10 +128,12 @@ class Upload:
         :param streaming: whether that is a push producer. Those are told to pause by way of the
             body, as they were started by it.
         """
-        if not streaming:
+        if self._running and not streaming:
             pulled = cast(IPullProducer, producer)
             self._pulled = PulledProducer(pulled, self._tell, self._exchange.later)
-            self._pulled.resumeProducing()
+            # What was written before it may have been enough for now.
+            if not self._isPaused:
+                self._pulled.resumeProducing()
 
     def unregisterProducer(self) -> None:
         """Nothing more is to be pulled. The end is told by the body's Deferred."""
@@ -137,7 +148,7 @@ class Upload:
     def _finished(self, ignored: object) -> None:
         if not self._running:
             return
-        self._running = False
+        self._end()
         if self._remaining:
             self._mismatched(f"{self._remaining} octets fewer than its length")
         else:
@@ -146,5 +157,5 @@ class Upload:
     def _failed(self, reason: Failure) -> None:
         # What a producer has to say after it was stopped is of no interest.
         if self._running:
-            self._running = False
+            self._end()
             self._exchange.uploadFailed(RequestGenerationFailed([reason]))

@@ -17,7 +17,6 @@ from twisted.internet.interfaces import (
     IConsumer,
     IDelayedCall,
     IPushProducer,
-    IReactorFromThreads,
     IReactorTime,
 )
 from zope.interface import implementer
@@ -27,6 +26,7 @@ from txhyper.core.headers import Field
 from txhyper.core.outbound import Outbound
 from txhyper.core.streams import Stream
 from txhyper.errors import BoundExceeded
+from txhyper.protocol.threads import callFromAnyThread
 
 if TYPE_CHECKING:
     from txhyper.protocol.exchange import Exchange
@@ -145,14 +145,14 @@ class Wire:
             self.touch()
         return mustPause
 
-    def finishUpload(self, stream: Stream, trailers: Sequence[Field] | None) -> None:
+    def finishUpload(self, stream: Stream, trailers: Sequence[Field]) -> None:
         """
-        END_STREAM goes out with the last octet, or with the trailers behind it.
+        END_STREAM goes out with the last octet, or with the trailers behind it, if there are some.
 
         :raises InvalidRequest: the trailers are larger than the peer accepts.
         """
         if stream.sending:
-            if trailers is not None:
+            if trailers:
                 self._engine.trail(stream, trailers)
             self._outbound.finish(stream)
             self.touch()
@@ -179,9 +179,7 @@ class Wire:
 
     def fromAnyThread(self, call: Callable[..., object], *args: object) -> None:
         """Call in the reactor's thread, from wherever the garbage collector happens to run."""
-        reactor = IReactorFromThreads(self.reactor, None)
-        # A clock in somebody's test has no threads.
-        (self.later if reactor is None else reactor.callFromThread)(call, *args)
+        callFromAnyThread(self.reactor, call, *args)
 
     # -- turns and writes ------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from tests.interop.bodies import blocks
+from tests.interop.bodies import MEBIBYTE, blocks, digest
+
+LINKS = [b"</style.css>; rel=preload; as=style", b"</script.js>; rel=preload; as=script"]
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -41,14 +43,35 @@ async def download(size: int, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def hints(send: Send) -> None:
+    """Send early hints, then the response."""
+    await send({"type": "http.response.early_hint", "links": LINKS})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"after the hints"})
+
+
+async def trailers(send: Send) -> None:
+    """Send a mebibyte, and its digest behind it, to those who say ``te: trailers``."""
+    await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+    for block in blocks(MEBIBYTE):
+        await send({"type": "http.response.body", "body": block, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+    fields = [(b"x-sha256", digest(MEBIBYTE).encode())]
+    await send({"type": "http.response.trailers", "headers": fields})
+
+
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """``POST /upload`` counts; ``GET /N`` gives N octets."""
+    """``POST /upload`` counts; ``GET /N`` gives N octets; the others are called what they do."""
     if scope["type"] == "lifespan":
         while (message := await receive())["type"] != "lifespan.shutdown":
             await send({"type": f"{message['type']}.complete"})
         await send({"type": "lifespan.shutdown.complete"})
     elif scope["path"] == "/upload":
         await upload(receive, send)
+    elif scope["path"] == "/hints":
+        await hints(send)
+    elif scope["path"] == "/trailers":
+        await trailers(send)
     else:
         await download(int(scope["path"][1:]), send)
 

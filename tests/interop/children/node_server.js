@@ -1,53 +1,170 @@
-// Node's http2 server over TLS: CERTIFICATE KEY; prints "READY port".
+// Node's http2 server over TLS: CERTIFICATE KEY [PADDING]; prints "READY port".
 'use strict';
 
-const crypto = require('node:crypto');
 const fs = require('node:fs');
 const http2 = require('node:http2');
+const net = require('node:net');
 const { pipeline, Readable } = require('node:stream');
+const { MEBIBYTE, blocks, count, digest, left } = require('./node_bodies.js');
 
-// The same octets as tests/interop/bodies.py.
-const BLOCK = 64 * 1024;
-const FILLER = Buffer.from(
-  Array.from({ length: BLOCK - 8 }, (_, i) => (i * 7 + Math.floor(i / 256)) % 256));
-
-function* blocks(size) {
-  for (let number = 0; size > 0; number += 1, size -= BLOCK) {
-    const name = Buffer.from(number.toString(16).padStart(8, '0'), 'latin1');
-    yield Buffer.concat([name, FILLER]).subarray(0, Math.min(size, BLOCK));
-  }
-}
-
-// A client may leave in mid-stream: that is its right, and no reason for this server to end.
-function left() {}
+const LINKS = ['</style.css>; rel=preload; as=style', '</script.js>; rel=preload; as=script'];
 
 function upload(stream) {
-  const sha = crypto.createHash('sha256');
-  let count = 0;
-  stream.on('data', (octets) => { count += octets.length; sha.update(octets); });
-  stream.on('end', () => {
+  count(stream, (octets, sha) => {
     stream.respond({ ':status': 200 });
-    stream.end(`${count} ${sha.digest('hex')}`);
+    stream.end(`${octets} ${sha}`);
   });
 }
 
 function download(stream, size) {
   stream.respond({ ':status': 200, 'content-length': size });
-  pipeline(Readable.from(blocks(size), { objectMode: false }), stream, left);
+  if (!stream.headRequest) {
+    pipeline(Readable.from(blocks(size), { objectMode: false }), stream, left);
+  }
 }
 
-const [certificate, key] = process.argv.slice(2);
+// Writes a list of pieces. Each is out before the next is written: so each is a frame of its own.
+function inPieces(stream, pieces) {
+  const next = () => (pieces.length ? stream.write(pieces.shift(), next) : stream.end());
+  stream.respond({ ':status': 200 });
+  next();
+}
+
+// A proxy, for hosts of this machine alone.
+function tunnel(stream, authority) {
+  const port = Number(authority.split(':').pop());
+  if (!authority.startsWith('localhost:')) {
+    stream.respond({ ':status': 403 });
+    stream.end('not there');
+    return;
+  }
+  const socket = net.connect(port, '127.0.0.1', () => {
+    stream.respond({ ':status': 200 });
+    pipeline(socket, stream, left);
+    pipeline(stream, socket, left);
+  });
+  socket.on('error', () => stream.close(http2.constants.NGHTTP2_CONNECT_ERROR));
+}
+
+// The request that has had its hints, and gets its response when somebody asks for /release.
+let hinted = null;
+
+const paths = {
+  '/upload': upload,
+
+  '/hints': (stream) => {
+    hinted = stream;
+    stream.additionalHeaders({ ':status': 103, link: LINKS });
+  },
+
+  '/release': (stream) => {
+    hinted.respond({ ':status': 200 });
+    hinted.end('after the hints');
+    stream.respond({ ':status': 204 }, { endStream: true });
+  },
+
+  '/informational': (stream) => {
+    stream.additionalHeaders({ ':status': 102 });
+    stream.additionalHeaders({ ':status': 103, link: LINKS[0] });
+    stream.additionalHeaders({ ':status': 103, link: LINKS[1] });
+    stream.respond({ ':status': 200 });
+    stream.end('after three');
+  },
+
+  '/trailers': (stream) => {
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sha256': digest(MEBIBYTE) }));
+    stream.respond({ ':status': 200 }, { waitForTrailers: true });
+    pipeline(Readable.from(blocks(MEBIBYTE), { objectMode: false }), stream, left);
+  },
+
+  // The body is one empty DATA frame, since it is not the one that ends the stream.
+  '/empty': (stream) => {
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-count': '0' }));
+    stream.respond({ ':status': 200 }, { waitForTrailers: true });
+    stream.end();
+  },
+
+  '/pieces': (stream) => inPieces(stream, ['one', 'two', 'three']),
+
+  // A mebibyte in pieces of 256 octets.
+  '/crumbs': (stream) => {
+    const body = Buffer.concat([...blocks(MEBIBYTE)]);
+    inPieces(stream, Array.from({ length: 4096 }, (_, i) => body.subarray(i * 256, i * 256 + 256)));
+  },
+
+  '/request-trailers': (stream) => {
+    const answer = {};
+    const tell = () => {
+      if ('sha256' in answer && 'trailers' in answer) {
+        stream.respond({ ':status': 200 });
+        stream.end(JSON.stringify(answer));
+      }
+    };
+    stream.on('trailers', (trailers) => { answer.trailers = trailers; tell(); });
+    count(stream, (octets, sha) => { answer.sha256 = sha; tell(); });
+  },
+
+  '/continue': (stream) => {
+    stream.additionalHeaders({ ':status': 100 });
+    upload(stream);
+  },
+
+  '/expectation-failed': (stream, headers) => {
+    if (headers.expect === undefined) {
+      upload(stream);
+    } else {
+      stream.respond({ ':status': 417 });
+      stream.end('no');
+    }
+  },
+
+  '/too-large': (stream) => {
+    stream.respond({ ':status': 413 });
+    stream.end('no');
+  },
+
+  // Reads no more than the first octets, so that the client has a window full of them at most.
+  '/refused-midway': (stream) => {
+    stream.once('data', () => {
+      stream.pause();
+      stream.respond({ ':status': 413 });
+      stream.end('enough');
+    });
+  },
+
+  '/204': (stream) => {
+    stream.respond({ ':status': 204 });
+  },
+
+  '/304': (stream) => {
+    stream.respond({ ':status': 304, 'content-length': 100, etag: '"1"' });
+  },
+
+  // Says what it was asked.
+  '/request': (stream, headers) => {
+    stream.respond({ ':status': 200, 'set-cookie': ['a=1', 'b=2'] });
+    stream.end(JSON.stringify({ method: headers[':method'], cookie: headers.cookie }));
+  },
+};
+
+const [certificate, key, padding] = process.argv.slice(2);
 const server = http2.createSecureServer({
   cert: fs.readFileSync(certificate),
   key: fs.readFileSync(key),
+  paddingStrategy: http2.constants[padding ?? 'PADDING_STRATEGY_NONE'],
 });
 server.on('stream', (stream, headers) => {
   stream.on('error', left);
+  if (headers[':method'] === 'CONNECT') {
+    tunnel(stream, headers[':authority']);
+    return;
+  }
   const path = headers[':path'];
-  if (path === '/upload') {
-    upload(stream);
-  } else {
+  const answer = paths[path];
+  if (answer === undefined) {
     download(stream, Number(path.slice(1)));
+  } else {
+    answer(stream, headers);
   }
 });
 server.on('sessionError', left);
