@@ -216,6 +216,7 @@ class ConnectionPool:
             if force.active():
                 force.cancel()
             self.timer.quiet()
+            self._reschedule()
 
         told: Deferred[None] = Deferred()
         closed.addCallback(done).chainDeferred(told)
