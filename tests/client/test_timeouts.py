@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
+from twisted.web.http_headers import Headers
 
 from tests.client.network import Network
 from tests.client.scene import CANCEL, MAX_CONCURRENT_STREAMS, REFUSED_STREAM, PoolTestCase
@@ -135,6 +136,28 @@ class ServedTests(LimitTestCase):
         self.clock.advance(1)
         self.reasonOf(deferred, TotalTimedOut)
         self.assertEqual(CANCEL, connection.peer.expectReset())
+
+    def test_totalAfterAnExpectation(self) -> None:
+        """An answer that is not passed on neither ends the time for all of it nor begins it anew."""
+        request = Request(
+            b"PUT",
+            b"https://a.test/",
+            Headers({b"expect": [b"100-continue"]}),
+            b"body",
+            timeouts=Timeouts(total=5),
+        )
+        route = ("https://a.test", lambda: "https://a.test", lambda: self.network)
+        deferred = self.counted(self.pool.send(*route, request))
+        connection = self.only().h2({MAX_CONCURRENT_STREAMS: 1})
+        self.clock.advance(3)
+        connection.peer.sendHeaders(
+            connection.peer.expectHeaders().streamId, [(b":status", b"417")]
+        )
+        self.assertNotIn(b"expect", dict(connection.peer.expectHeaders().fields))
+        self.clock.advance(1.5)
+        self.assertNoResult(deferred)
+        self.clock.advance(0.5)
+        self.reasonOf(deferred, TotalTimedOut)
 
     def test_totalWhileDialling(self) -> None:
         """It ends a dial, too."""

@@ -77,6 +77,9 @@ class Lease:
         self._connection = self.token = None
         if response.code == EXPECTATION_FAILED and self._isRepeatable(connection):
             # This answer is about the expectation, and not about what was asked for.
+            request = self.request
+            if request.limits is not None:
+                request.limits = request.limits.handOver(self._giveUp)
             response.read(decodeContent=False).addErrback(lambda _: None).cancel()
             self._again(None)
             return

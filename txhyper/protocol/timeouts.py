@@ -215,6 +215,19 @@ class RequestLimits:
         self.end("headers")
         self.onLate = onLate
 
+    def handOver(self, onLate: Callable[[TimedOut], None]) -> RequestLimits:
+        """
+        The limits for another attempt: what runs goes on there, and what still holds these here
+        ends nothing any more.
+        """
+        heir = RequestLimits.__new__(RequestLimits)
+        heir._timer, heir._timeouts, heir.name = self._timer, self._timeouts, self.name
+        heir.onLate = onLate
+        heir._running, self._running = self._running, {}
+        for limit in heir._running.values():
+            limit.owner = heir
+        return heir
+
     def over(self) -> None:
         """The request is done with, one way or the other."""
         for kind in list(self._running):
