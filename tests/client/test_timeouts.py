@@ -146,8 +146,8 @@ class ServedTests(LimitTestCase):
             b"body",
             timeouts=Timeouts(total=5),
         )
-        route = ("https://a.test", lambda: "https://a.test", lambda: self.network)
-        deferred = self.counted(self.pool.send(*route, request))
+        route = Route("https://a.test", "https://a.test", lambda: self.network)
+        deferred = self.counted(self.pool.send(route, request))
         connection = self.only().h2({MAX_CONCURRENT_STREAMS: 1})
         self.clock.advance(3)
         connection.peer.sendHeaders(
