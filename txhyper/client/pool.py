@@ -23,7 +23,7 @@ from txhyper.core.hpack import coder_name
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager, check_windows
 from txhyper.interfaces import IHTTPConnection, IHyperResponse
 from txhyper.protocol.request import Request
-from txhyper.protocol.timeouts import Timer
+from txhyper.protocol.timeouts import Timeouts, Timer
 
 __all__ = ["ConnectionPool"]
 
@@ -115,6 +115,7 @@ class ConnectionPool:
         name: Callable[[], str],
         endpoint: Callable[[], IStreamClientEndpoint],
         request: Request,
+        timeouts: Timeouts | None = None,
     ) -> Deferred[IHyperResponse]:
         """
         Send a request to an origin.
@@ -122,18 +123,21 @@ class ConnectionPool:
         :param key: the origin's.
         :param name: makes the origin's name for messages.
         :param endpoint: makes the endpoint to dial, if one is needed.
+        :param timeouts: the time limits, where the request has none of its own.
         :raises InvalidRequest: nothing was sent.
         """
         request.fields()
         origin = self._origins.get(key)
         if origin is None:
             origin = self._origins[key] = Origin(self, key, name(), endpoint)
-        return Lease(origin, request).start()
+        return Lease(origin, request).start(timeouts)
 
     def tidy(self, origin: Origin) -> None:
         """Forget an origin that nothing is left of."""
         if origin.isEmpty:
             self._origins.pop(origin.key, None)
+            if not self._origins:
+                self.timer.quiet()
 
     # -- idle connections ----------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ class OwnClaim:
         :param cancel: the connection's.
         :param timer: for the request's time limits.
         :param name: the origin's, for messages.
+        :raises InvalidRequest: the request is on its way already.
         """
         self._request = request
         self.token: object = None
@@ -49,10 +50,10 @@ class OwnClaim:
 
     def responded(self, response: IHyperResponse) -> None:
         """Fire the Deferred."""
+        self._request.answered()
         self.deferred.callback(response)
 
     def failed(self, error: Exception) -> None:
         """Fail the Deferred."""
-        if self._request.limits is not None:
-            self._request.limits.over()
+        self._request.over()
         self.deferred.errback(asRequestFailure(error))

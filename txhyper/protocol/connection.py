@@ -21,6 +21,7 @@ from typing import Any, cast
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -51,6 +52,9 @@ from txhyper.protocol.wire import Wire, WireTransport
 
 __all__ = ["HTTP2ClientProtocol"]
 
+#: An error code (RFC 9113 section 7).
+INTERNAL_ERROR = 0x2
+
 #: Where the peer sets no limit to the number of streams.
 UNLIMITED = 1 << 31
 
@@ -65,6 +69,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
     """
 
     multiplexed = True
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -97,6 +103,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         measures = window_manager.measures_round_trip
         self._probes = Probes(reactor, self._engine, self.ping) if measures else None
         self._closing = False
+        self._isAdmitting = False
 
     # -- what the pool sees --------------------------------------------------------------------
 
@@ -200,7 +207,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         """
         try:
             exchange.send()
-        except HyperError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the slot is not to be lost
             self._admission.release()
             exchange.failed(error)
             return False
@@ -215,8 +222,16 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def _freed(self) -> None:
         """A slot has come free: it is the next one's, or else nothing may be left to do."""
-        while (exchange := self._admission.admit()) is not None:
-            self._start(exchange)
+        if self._isAdmitting:
+            # One that was let in has given its slot up at once. Whoever lets them in goes on: not
+            # from in here, as many may do so one after the other.
+            return
+        self._isAdmitting = True
+        try:
+            while (exchange := self._admission.admit()) is not None:
+                self._start(exchange)
+        finally:
+            self._isAdmitting = False
         if not self._admission.in_use:
             if self._closing or self._engine.last_stream_id is not None:
                 self._farewell()
@@ -246,6 +261,11 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
                     break
         except (ProtocolViolation, BoundExceeded) as error:
             self._fail(error)
+        except Exception as error:  # noqa: BLE001 - such as one of a window manager of the user's
+            self._log.failure("{origin}: a frame could not be dealt with", origin=self.origin)
+            text = f"{self.origin}: {error!r} while a frame was dealt with (INTERNAL_ERROR)"
+            self._engine.close(INTERNAL_ERROR)
+            self._fail(ConnectionFailed(text, INTERNAL_ERROR))
         finally:
             wire.uncork()
 

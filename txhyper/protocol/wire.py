@@ -210,16 +210,19 @@ class Wire:
         """
         # Producers that are resumed in here write to the queue and ask for a flush.
         self._corked = True
-        more = True
-        while more and not self.over and self._transport is not None:
-            more = self._pump()
-            octets = self._engine.take()
-            # A producer may have aborted the connection.
-            if octets and not self.over:
-                if self._paused and answering and self._isTooMuch(len(octets)):
-                    break
-                self._write(octets)
-        self._corked = False
+        try:
+            more = True
+            while more and not self.over and self._transport is not None:
+                more = self._pump()
+                octets = self._engine.take()
+                # A producer may have aborted the connection.
+                if octets and not self.over:
+                    if self._paused and answering and self._isTooMuch(len(octets)):
+                        break
+                    self._write(octets)
+        finally:
+            # Whatever went wrong, what comes later has to leave.
+            self._corked = False
 
     def _write(self, octets: bytes) -> None:
         """The one place where anything leaves."""
