@@ -84,6 +84,7 @@ PUBLIC_NAMES = [
     "Initiator",
     "InvalidRequest",
     "LengthMismatch",
+    "Liveness",
     "MalformedResponse",
     "NegotiationFailed",
     "NotProcessed",

@@ -45,6 +45,7 @@ from txhyper.errors import (
 )
 from txhyper.interfaces import IHTTPConnection, IHyperResponse, IReplayableBody
 from txhyper.protocol.connection import HTTP2ClientProtocol
+from txhyper.protocol.keepalive import Liveness
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timeouts
 from txhyper.protocol.tunnel import TunnelEndpoint
@@ -79,6 +80,7 @@ __all__ = [
     "Initiator",
     "InvalidRequest",
     "LengthMismatch",
+    "Liveness",
     "MalformedResponse",
     "NegotiationFailed",
     "NotProcessed",

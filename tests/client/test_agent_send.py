@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator
 from typing import Any
 
+from twisted.web.client import ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
@@ -13,9 +14,11 @@ from zope.interface import implementer
 from tests.client.network import read
 from tests.client.test_agent import AgentTestCase
 from tests.protocol.scene import WholeBody
+from txhyper.client.agent import Agent
 from txhyper.core import frames
 from txhyper.interfaces import IReplayableBody
 from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import Timeouts
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -90,6 +93,33 @@ class SendTests(AgentTestCase):
         """So does a host that is none."""
         self.assertRefused(self.agent.send(Request(b"GET", b"https://[1:2]/")))
         self.assertNothingDialled()
+
+    def test_onItsWay(self) -> None:
+        """What has not been answered is not sent again beside itself, nor disturbed."""
+        body = io.BytesIO(b"abc")
+        request = Request(b"PUT", b"https://a.test/", None, body)
+        deferred = self.agent.send(request)
+        self.assertIn("on its way", self.assertRefused(self.agent.send(request)))
+        connection = self.only().h2()
+        streamId = connection.peer.expectHeaders().streamId
+        self.assertEqual(b"abc", connection.peer.expectData().payload)
+        connection.answer(streamId, b"fine")
+        self.successResultOf(deferred)
+        self.assertEqual(b"abc", self.sent(request))
+
+    def test_limitsOfTheAgent(self) -> None:
+        """A request has its agent's limits, and takes none of them along to another agent."""
+        request = Request(b"GET", b"https://a.test/")
+        for seconds in (1, 100):
+            agent = Agent.usingEndpointFactory(
+                self.network.clock, self.network, timeouts=Timeouts(total=seconds)
+            )
+            deferred = agent.send(request)
+            self.network.clock.advance(seconds - 0.5)
+            self.assertNoResult(deferred)
+            self.network.clock.advance(0.5)
+            self.failureResultOf(deferred, ResponseNeverReceived)
+        self.assertIsNone(request.timeouts)
 
     def test_rewindRaises(self) -> None:
         """What rewind() raises fails the Deferred."""

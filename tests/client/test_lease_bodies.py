@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
@@ -144,6 +144,19 @@ class ReplayTests(PoolTestCase):
         connection.peer.read()
         connection.answer(1)
         self.bodyOf(deferred)
+
+    def test_rewindCancels(self) -> None:
+        """A body that has its request cancelled when it is rewound: nothing more is sent of it."""
+
+        class Cancelling(Replayed):
+            def rewind(self) -> None:
+                deferreds[0].cancel()
+
+        deferreds = [self.send(b"POST", body=Cancelling())]
+        connection = self.only().h2()
+        connection.peer.sendReset(sent(connection)[0], REFUSED_STREAM)
+        self.reasonOf(deferreds[0], CancelledError)
+        self.assertNoRequest(connection)
 
 
 class ExpectationFailedTests(PoolTestCase):

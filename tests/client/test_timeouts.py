@@ -90,6 +90,29 @@ class DialTests(LimitTestCase):
             deferred.cancel()
             self.failureResultOf(deferred)
 
+    def test_movedUp(self) -> None:
+        """Whoever moves up to the dial of one that has left waits for what is left of it."""
+        self.warm11()
+        busy = self.send()
+        first, second = self.send(), self.limited(connect=3, handshake=2)
+        self.dials[1].tcp()
+        self.clock.advance(2)
+        first.cancel()
+        self.failureResultOf(first)
+        self.clock.advance(1.5)
+        self.assertNoResult(second)
+        self.clock.advance(0.5)
+        self.reasonOf(second, HandshakeTimedOut)
+        busy.cancel()
+        self.failureResultOf(busy)
+
+    def test_failed(self) -> None:
+        """A dial that failed leaves no time running."""
+        deferred = self.limited(total=100, connect=100)
+        self.only().connecting.errback(OSError())
+        self.failureResultOf(deferred, OSError)
+        self.assertQuiet()
+
     def test_inTime(self) -> None:
         """Once there is a connection neither limit runs."""
         deferred = self.limited(connect=3, handshake=3)
@@ -138,7 +161,7 @@ class ServedTests(LimitTestCase):
         self.assertEqual(CANCEL, connection.peer.expectReset())
 
     def test_totalAfterAnExpectation(self) -> None:
-        """An answer that is not passed on neither ends the time for all of it nor begins it anew."""
+        """An answer that is not passed on neither ends this time nor begins it anew."""
         request = Request(
             b"PUT",
             b"https://a.test/",

@@ -68,18 +68,18 @@ class GreetingTests(SynchronousTestCase):
         )
 
     def test_the_smallest_windows(self) -> None:
-        """65,535 octets for the connection need no WINDOW_UPDATE, and a stream may have none."""
+        """65,535 octets for the connection need no WINDOW_UPDATE, and a stream may have one."""
 
         class Smallest(FlowControlManager):
-            initial_stream_window = 0
+            initial_stream_window = 1
             initial_connection_window = 65535
 
         conversation = Conversation(window_manager=Smallest)
         [(kind, _, _, payload)] = conversation.greeting
         self.assertEqual(wire.SETTINGS, kind)
-        self.assertIn(struct.pack(">HL", wire.INITIAL_WINDOW_SIZE, 0), payload)
+        self.assertIn(struct.pack(">HL", wire.INITIAL_WINDOW_SIZE, 1), payload)
         self.assertEqual(65535, conversation.engine._receive_window)
-        self.assertEqual(0, conversation.open().receive_window)
+        self.assertEqual(1, conversation.open().receive_window)
 
     def test_the_largest_windows(self) -> None:
         """2^31-1 octets, and not one more."""

@@ -72,6 +72,16 @@ class OwnClaimTests(SynchronousTestCase):
         self.assertEqual([claim], self.cancelled)
         self.assertIsInstance(self.errors[0], TotalTimedOut)
 
+    def test_onItsWay(self) -> None:
+        """A request that is on its way is not sent beside itself."""
+        request = Request(b"GET", b"https://a.test/")
+        claim = OwnClaim(request, self.cancel, Timer(self.clock), "https://a.test")
+        again = (request, self.cancel, Timer(self.clock), "https://a.test")
+        self.assertRaises(InvalidRequest, OwnClaim, *again)
+        claim.failed(StreamReset("reset", 1, 2))
+        self.failureResultOf(claim.deferred)
+        OwnClaim(*again)
+
     def test_noTimeOnceFailed(self) -> None:
         """After a failure no time runs."""
         claim = self.make(timeouts=Timeouts(total=3))

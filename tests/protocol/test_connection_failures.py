@@ -9,6 +9,7 @@ from twisted.web.client import ResponseNeverReceived
 from tests.protocol.scene import (
     ENHANCE_YOUR_CALM,
     HTTP_1_1_REQUIRED,
+    INTERNAL_ERROR,
     OK,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
@@ -17,8 +18,10 @@ from tests.protocol.scene import (
 )
 from txhyper.core import frames
 from txhyper.core.bounds import Bounds
+from txhyper.core.windows import FlowControlManager
 from txhyper.errors import (
     BoundExceeded,
+    ConnectionFailed,
     ConnectionTerminated,
     ConnectionUnusable,
     HTTP11Required,
@@ -181,6 +184,32 @@ class ConnectionFailureTests(ConnectionTestCase):
         self.assertIsInstance(reader.error, ProtocolViolation)
         self.assertFailed(ProtocolViolation, PROTOCOL_ERROR)
         self.assertEqual(1, len(reader.reasons))
+
+
+class InternalErrorTests(ConnectionTestCase):
+    """A user's window manager that raises."""
+
+    def test_atReceipt(self) -> None:
+        """It costs the connection, which says so, and every request is told; nothing escapes."""
+
+        class Broken(FlowControlManager):
+            def increase_window_size(self, frame_size: int) -> int:
+                raise ZeroDivisionError("no window")
+
+        self.meet(window_manager=Broken)
+        response, deferred = self.opened(), self.request()
+        reader = Reader()
+        response.deliverBody(reader)
+        self.peer.sendData(response.streamId, b"x")
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        error = self.neverReceived(deferred)
+        self.assertIsInstance(error, ConnectionFailed)
+        self.assertEqual(INTERNAL_ERROR, error.code)
+        self.assertIn("ZeroDivisionError('no window')", str(error))
+        self.assertIs(error, reader.error)
+        self.assertEqual(INTERNAL_ERROR, self.peer.expectGoAway()[1])
+        self.assertTrue(self.peer.transport.isClosing)
+        self.peer.loseConnection()
 
 
 class ConnectionLostTests(ConnectionTestCase):

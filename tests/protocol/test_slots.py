@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.web.client import ResponseNeverReceived
+from twisted.web.client import RequestGenerationFailed, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
 from tests.protocol.scene import (
@@ -19,6 +21,7 @@ from tests.protocol.scene import (
 from txhyper.core import frames
 from txhyper.core.admission import ASSUMED_LIMIT
 from txhyper.errors import ConnectionUnusable, InvalidRequest
+from txhyper.protocol.bodies import IterableBody
 from txhyper.protocol.connection import UNLIMITED, HTTP2ClientProtocol
 from txhyper.protocol.request import Request
 
@@ -45,6 +48,27 @@ class LimitTests(ConnectionTestCase):
         self.greet()
         self.assertEqual(UNLIMITED, self.client.capacity)
         self.assertEqual(5, len(self.openIds()))
+
+    def test_manyThatFailAtOnce(self) -> None:
+        """However many in the queue give their slot up at once, each is told, and none is lost."""
+        self.greet({MAX_CONCURRENT_STREAMS: 1})
+        first = self.request()
+
+        def fails() -> Iterator[bytes]:
+            raise ZeroDivisionError
+            yield b""
+
+        failing = [self.request(b"POST", body=IterableBody(fails())) for _ in range(2000)]
+        last = self.request()
+        self.peer.sendHeaders(1, OK, endStream=True)
+        self.successResultOf(first)
+        for deferred in failing:
+            self.failureResultOf(deferred, RequestGenerationFailed)
+        self.assertEqual(1, self.client.openCount)
+        stream = [frame for frame in self.peer.drain() if frame.kind == frames.HEADERS][-1].streamId
+        self.peer.sendHeaders(stream, OK, endStream=True)
+        self.successResultOf(last)
+        self.assertEqual(0, self.client.openCount)
 
     def test_one(self) -> None:
         """With a limit of one the requests go one after another, in the order they came."""

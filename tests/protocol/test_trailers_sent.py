@@ -160,3 +160,14 @@ class TrailerTests(UploadTestCase):
         fields = list(self.peer.decoder.decode(block, raw=True))
         self.assertEqual([(b"authorization", b"me")], [tuple(field) for field in fields])
         self.assertFalse(getattr(fields[0], "indexable", True))
+
+
+class WrongTests(SynchronousTestCase):
+    """What cannot be a trailer section."""
+
+    def test_neither(self) -> None:
+        """What is neither Headers nor makes them is found before anything is sent."""
+        for trailers in ([(b"x", b"y")], {b"x": b"y"}, b"x: y", 1):
+            with self.assertRaises(InvalidRequest) as caught:
+                Request(b"PUT", b"https://a.test/", trailers=trailers)  # type: ignore[arg-type]
+            self.assertIn("trailers are Headers", str(caught.exception))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.http_headers import Headers
@@ -155,6 +157,20 @@ class AbuseTests(ConnectionTestCase):
         self.clock.advance(0)
         self.assertFalse(self.peer.transport.isAborted)
         self.assertTrue(self.client.isUsable())
+
+
+class TroubleTests(ConnectionTestCase):
+    """A transport that raises."""
+
+    def test_goesOn(self) -> None:
+        """What comes later leaves all the same: an exception of one turn stays in it."""
+        self.greet()
+        with mock.patch.object(self.peer.transport, "write", side_effect=ZeroDivisionError):
+            self.request()
+            self.assertRaises(ZeroDivisionError, self.clock.advance, 0)
+        self.request(path=b"/later")
+        kinds = [frame.kind for frame in self.peer.drain()]
+        self.assertIn(frames.HEADERS, kinds)
 
 
 class HangUpTests(ConnectionTestCase):

@@ -225,8 +225,7 @@ class Agent:
             request = Request.toTarget(
                 method, uri, headers, bodyProducer, target.scheme, target.authority, path
             )
-            request.timeouts = self._timeouts
-            sent = self.pool.send(target.route, request)
+            sent = self.pool.send(target.route, request, self._timeouts)
         except (InvalidRequest, SchemeNotSupported):
             return fail()
         # An IHyperResponse is an IResponse, which a Deferred's type cannot say.
@@ -244,15 +243,17 @@ class Agent:
         :return: as :meth:`request` does.
         """
         try:
+            if request.isInFlight:
+                raise InvalidRequest(
+                    f"the request for {request.absoluteURI!r} is on its way already"
+                )
             if not request.canBeSent:
                 raise InvalidRequest(f"the body of {request.absoluteURI!r} has been sent already")
             target, _ = self._target(request.absoluteURI)
             request.rewind()
-            if request.timeouts is None:
-                request.timeouts = self._timeouts
+            return self.pool.send(target.route, request, self._timeouts)
         except Exception:  # noqa: BLE001 - to rewind a body is a user's code
             return fail()
-        return self.pool.send(target.route, request)
 
     def _target(self, uri: bytes) -> tuple[Target, bytes]:
         """The origin of a URI, and the URI's path."""

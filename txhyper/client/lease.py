@@ -21,6 +21,7 @@ from txhyper.protocol.failures import asRequestFailure
 if TYPE_CHECKING:
     from txhyper.client.origin import Origin
     from txhyper.protocol.request import Request
+    from txhyper.protocol.timeouts import Timeouts
 
 __all__ = ["Lease"]
 
@@ -48,12 +49,16 @@ class Lease:
         self._reused = False
         self.deferred: Deferred[IHyperResponse] | None = Deferred(self._cancel)
 
-    def start(self) -> Deferred[IHyperResponse]:
-        """Look for a connection, or wait for one."""
+    def start(self, timeouts: Timeouts | None) -> Deferred[IHyperResponse]:
+        """
+        Look for a connection, or wait for one.
+
+        :param timeouts: the time limits, where the request has none of its own.
+        """
         deferred = self.deferred
         assert deferred is not None
-        if self.request.timeouts is not None:
-            self.request.begin(self._origin.timer, self._origin.name, self._giveUp)
+        origin = self._origin
+        self.request.begin(origin.timer, origin.name, self._giveUp, timeouts)
         self._origin.place(self)
         return deferred
 
@@ -83,6 +88,7 @@ class Lease:
             response.read(decodeContent=False).addErrback(lambda _: None).cancel()
             self._again(None)
             return
+        self.request.answered()
         deferred, self.deferred = self.deferred, None
         assert deferred is not None
         deferred.callback(response)
@@ -127,12 +133,13 @@ class Lease:
             failure.__cause__ = error
             self.abandon(failure)
         else:
-            self._origin.place(self)
+            # Whoever rewinds may have cancelled it.
+            if self.deferred is not None:
+                self._origin.place(self)
 
     def abandon(self, error: Exception) -> None:
         """Fail the user's Deferred."""
-        if self.request.limits is not None:
-            self.request.limits.over()
+        self.request.over()
         deferred, self.deferred = self.deferred, None
         if deferred is not None:
             deferred.errback(asRequestFailure(error))

@@ -154,6 +154,10 @@ class Origin:
         self._waiting.pop(lease, None)
         while len(self._dials) > len(self._waiting):
             self._dials.pop().cancel()
+        # Those behind move up, each to the dial of the one before.
+        for waiting, dial in zip(self._waiting, self._dials, strict=False):
+            if dial.isConnected and waiting.request.limits is not None:
+                waiting.request.limits.dialling(True)
         self._pool.tidy(self)
 
     def close(self) -> None:
@@ -191,6 +195,7 @@ class Origin:
                 pool.onFrame,
                 self.idle,
                 pool.timer,
+                pool.liveness,
             ),
             lambda: HTTP11ClientConnection(
                 pool.reactor, self.name, pool.persistent, pool.bounds, self.idle, pool.timer

@@ -23,8 +23,9 @@ from txhyper.core.deadlines import Deadlines
 from txhyper.core.hpack import coder_name
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager, check_windows
 from txhyper.interfaces import IHTTPConnection, IHyperResponse
+from txhyper.protocol.keepalive import Liveness
 from txhyper.protocol.request import Request
-from txhyper.protocol.timeouts import Timer
+from txhyper.protocol.timeouts import Timeouts, Timer
 
 __all__ = ["ConnectionPool"]
 
@@ -65,6 +66,7 @@ class ConnectionPool:
         window_manager: type[BaseFlowControlManager] = FlowControlManager,
         onFrame: Callable[[str], None] | None = None,
         handshakeTimeout: float = 30.0,
+        liveness: Liveness | None = None,
     ) -> None:
         """
         :param reactor: for time.
@@ -73,6 +75,7 @@ class ConnectionPool:
         :param window_manager: the class that decides how much a peer may send, see
             :class:`~txhyper.BaseFlowControlManager`.
         :param onFrame: called with one line of text for each HTTP/2 frame sent or received.
+        :param liveness: how an HTTP/2 connection finds out that its peer is gone.
         :param handshakeTimeout: seconds from TCP's connection to the end of the TLS handshake.
         :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
@@ -83,6 +86,7 @@ class ConnectionPool:
         self.windowManager = window_manager
         self.onFrame = onFrame
         self.handshakeTimeout = handshakeTimeout
+        self.liveness = liveness
         # Those that closeCachedConnections closes: what fails there is not sent again elsewhere.
         self.closing: set[IHTTPConnection] = set()
         self._origins: dict[Hashable, Origin] = {}
@@ -117,22 +121,27 @@ class ConnectionPool:
         """
         return succeed(StockConnection(self, key, endpoint))
 
-    def send(self, route: Route, request: Request) -> Deferred[IHyperResponse]:
+    def send(
+        self, route: Route, request: Request, timeouts: Timeouts | None = None
+    ) -> Deferred[IHyperResponse]:
         """
         Send a request to an origin.
 
+        :param timeouts: the time limits, where the request has none of its own.
         :raises InvalidRequest: nothing was sent.
         """
         request.fields()
         origin = self._origins.get(route.key)
         if origin is None:
             origin = self._origins[route.key] = Origin(self, route)
-        return Lease(origin, request).start()
+        return Lease(origin, request).start(timeouts)
 
     def tidy(self, origin: Origin) -> None:
         """Forget an origin that nothing is left of."""
         if origin.isEmpty:
             self._origins.pop(origin.route.key, None)
+            if not self._origins:
+                self.timer.quiet()
 
     def snapshot(self) -> list[OriginState]:
         """

@@ -7,7 +7,7 @@ nothing: the lease asks, for each failure.
 
 from __future__ import annotations
 
-from txhyper.errors import ConnectionTerminated, HyperError
+from txhyper.errors import ConnectionTerminated, HyperError, PeerUnresponsive
 
 __all__ = ["IDEMPOTENT", "is_safe"]
 
@@ -30,6 +30,5 @@ def is_safe(
         return False
     if isinstance(error, HyperError) and error.retriable:
         return True
-    return (
-        isinstance(error, ConnectionTerminated) and reused and not has_body and method in IDEMPOTENT
-    )
+    lost = isinstance(error, (ConnectionTerminated, PeerUnresponsive))
+    return lost and reused and not has_body and method in IDEMPOTENT

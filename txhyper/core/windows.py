@@ -312,7 +312,8 @@ def check_windows(window_manager: type[BaseFlowControlManager]) -> None:
     :raises ValueError: RFC 9113 section 6.9 does not allow one of them.
     """
     for name, least in (
-        ("initial_stream_window", 0),
+        # Without any window nothing would come that could be credited.
+        ("initial_stream_window", 1),
         ("initial_connection_window", FIRST_CONNECTION_WINDOW),
     ):
         window = getattr(window_manager, name)

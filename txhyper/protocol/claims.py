@@ -8,6 +8,7 @@ which may send a request again; this one never does.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -17,7 +18,7 @@ from txhyper.protocol.failures import asRequestFailure
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timer
 
-__all__ = ["OwnClaim"]
+__all__ = ["OwnClaim", "OwnRequests"]
 
 
 @implementer(IClaim)
@@ -41,6 +42,7 @@ class OwnClaim:
         :param cancel: the connection's.
         :param timer: for the request's time limits.
         :param name: the origin's, for messages.
+        :raises InvalidRequest: the request is on its way already.
         """
         self._request = request
         self.token: object = None
@@ -49,10 +51,37 @@ class OwnClaim:
 
     def responded(self, response: IHyperResponse) -> None:
         """Fire the Deferred."""
+        self._request.answered()
         self.deferred.callback(response)
 
     def failed(self, error: Exception) -> None:
         """Fail the Deferred."""
-        if self._request.limits is not None:
-            self._request.limits.over()
+        self._request.over()
         self.deferred.errback(asRequestFailure(error))
+
+
+class OwnRequests:
+    """The part of :class:`~txhyper.interfaces.IHTTPConnection` for those who have no pool."""
+
+    origin: str
+    _timer: Timer
+
+    if TYPE_CHECKING:
+
+        def issue(self, request: Request, claim: IClaim, reserved: bool = False) -> None: ...
+
+        def cancel(self, claim: IClaim, error: Exception | None = None) -> None: ...
+
+    def request(self, request: Request) -> Deferred[IHyperResponse]:
+        """
+        Send a request; queued if no slot is free, where there is a queue.
+
+        :return: fires with the response, or fails with
+            :exc:`~twisted.web.client.ResponseNeverReceived`. Cancelling it gives the request up:
+            over HTTP/2 its stream is reset and the others are left alone, over HTTP/1.1 the
+            connection is aborted.
+        :raises InvalidRequest: the request is on its way already.
+        """
+        claim = OwnClaim(request, self.cancel, self._timer, self.origin)
+        self.issue(request, claim)
+        return claim.deferred

@@ -21,6 +21,7 @@ from typing import Any, cast
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -36,13 +37,15 @@ from txhyper.errors import (
     ConnectionTerminated,
     ConnectionUnusable,
     HyperError,
+    PeerUnresponsive,
     ProtocolViolation,
     code_name,
 )
-from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
-from txhyper.protocol.claims import OwnClaim
+from txhyper.interfaces import IClaim, IHTTPConnection
+from txhyper.protocol.claims import OwnRequests
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
+from txhyper.protocol.keepalive import KeepAlive, Liveness
 from txhyper.protocol.pings import Pings
 from txhyper.protocol.probes import Probes
 from txhyper.protocol.request import Request
@@ -52,12 +55,15 @@ from txhyper.protocol.wire import Wire, WireTransport
 
 __all__ = ["HTTP2ClientProtocol"]
 
+#: An error code (RFC 9113 section 7).
+INTERNAL_ERROR = 0x2
+
 #: Where the peer sets no limit to the number of streams.
 UNLIMITED = 1 << 31
 
 
 @implementer(IHTTPConnection)
-class HTTP2ClientProtocol(ClosingNotice, Protocol):
+class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
     """
     An HTTP/2 client's end of a connection (RFC 9113).
 
@@ -66,6 +72,8 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
     """
 
     multiplexed = True
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -76,6 +84,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         onFrame: Callable[[str], None] | None = None,
         onIdle: Callable[[HTTP2ClientProtocol], None] | None = None,
         timer: Timer | None = None,
+        liveness: Liveness | None = None,
     ) -> None:
         """
         :param reactor: for time, and for what has to wait until the next turn.
@@ -83,6 +92,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         :param window_manager: the class that decides how much the peer may send.
         :param onFrame: called with one line of text for each frame sent or received.
         :param timer: for the time limits of requests; one of its own if None.
+        :param liveness: how it finds out that the peer is gone.
         :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
         super().__init__()
@@ -97,9 +107,14 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._timer = Timer(reactor) if timer is None else timer
         measures = window_manager.measures_round_trip
         self._probes = Probes(reactor, self._engine, self.ping) if measures else None
+        self._keepAlive = KeepAlive(
+            reactor, liveness or Liveness(), origin, self.ping, self._isBusy, self._unresponsive
+        )
+        self._wire.suspect = self._keepAlive.suspect
         self._closing = False
         self.issued = 0
         self._octetsReceived = 0
+        self._isAdmitting = False
 
     # -- what the pool sees --------------------------------------------------------------------
 
@@ -114,22 +129,17 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         return self._admission.limit
 
     def isUsable(self) -> bool:
-        """Whether requests may be put here: not after GOAWAY, a failure, or :meth:`close`."""
-        return not (self._admission.draining or self._engine.exhausted)
+        """
+        Whether requests may be put here: not after GOAWAY, a failure, or :meth:`close`, nor while
+        it is in doubt whether the peer is still there.
+        """
+        return not (self._admission.draining or self._engine.exhausted or self._keepAlive.isSuspect)
 
     def state(self) -> ConnectionState:
         """A snapshot."""
-        return ConnectionState(
-            "h2",
-            self.isUsable(),
-            self.openCount,
-            self.capacity,
-            self._admission.waiting,
-            self.issued,
-            self._octetsReceived,
-            self._wire.octetsSent,
-            self._outbound.queued,
-        )
+        slots = (self.isUsable(), self.openCount, self.capacity, self._admission.waiting)
+        octets = (self._octetsReceived, self._wire.octetsSent, self._outbound.queued)
+        return ConnectionState("h2", *slots, self.issued, *octets)
 
     def reserve(self) -> bool:
         """Take a slot, if one is free and nobody waits for it."""
@@ -169,18 +179,6 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         self._admission.leave(exchange)
         exchange.cancel(error or CancelledError())
 
-    def request(self, request: Request) -> Deferred[IHyperResponse]:
-        """
-        Send a request; queued if no slot is free.
-
-        :return: fires with the response, or fails with
-            :exc:`~twisted.web.client.ResponseNeverReceived`. Cancelling it resets the stream and
-            leaves the others alone.
-        """
-        claim = OwnClaim(request, self.cancel, self._timer, self.origin)
-        self.issue(request, claim)
-        return claim.deferred
-
     def ping(self) -> Deferred[float]:
         """
         Measure the round trip (RFC 9113 section 6.7).
@@ -218,7 +216,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         """
         try:
             exchange.send()
-        except HyperError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the slot is not to be lost
             self._admission.release()
             exchange.failed(error)
             return False
@@ -233,8 +231,16 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def _freed(self) -> None:
         """A slot has come free: it is the next one's, or else nothing may be left to do."""
-        while (exchange := self._admission.admit()) is not None:
-            self._start(exchange)
+        if self._isAdmitting:
+            # One that was let in has given its slot up at once. Whoever lets them in goes on: not
+            # from in here, as many may do so one after the other.
+            return
+        self._isAdmitting = True
+        try:
+            while (exchange := self._admission.admit()) is not None:
+                self._start(exchange)
+        finally:
+            self._isAdmitting = False
         if not self._admission.in_use:
             if self._closing or self._engine.last_stream_id is not None:
                 self._farewell()
@@ -254,6 +260,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         if wire.over:
             return
         self._octetsReceived += len(data)
+        self._keepAlive.lastHeard = self._reactor.seconds()
         wire.cork()
         try:
             if self._probes is not None:
@@ -265,6 +272,11 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
                     break
         except (ProtocolViolation, BoundExceeded) as error:
             self._fail(error)
+        except Exception as error:  # noqa: BLE001 - such as one of a window manager of the user's
+            self._log.failure("{origin}: a frame could not be dealt with", origin=self.origin)
+            text = f"{self.origin}: {error!r} while a frame was dealt with (INTERNAL_ERROR)"
+            self._engine.close(INTERNAL_ERROR)
+            self._fail(ConnectionFailed(text, INTERNAL_ERROR))
         finally:
             wire.uncork()
 
@@ -322,6 +334,15 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self._wire.connect(cast(WireTransport, self.transport))
+        self._keepAlive.start()
+
+    def _isBusy(self) -> bool:
+        return self.openCount > 0
+
+    def _unresponsive(self, error: PeerUnresponsive) -> None:
+        """There is nobody at the other end any more."""
+        self._wire.abort()
+        self._failAll(error)
 
     def _farewell(self) -> None:
         """The last request is done: GOAWAY, and hang up."""
@@ -349,6 +370,7 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone: everybody who still waits is told."""
         self._wire.end()
+        self._keepAlive.stop()
         code, debugData = self._engine.goaway
         said = ""
         if self._engine.last_stream_id is not None:

@@ -16,7 +16,7 @@ from twisted.web.client import RequestGenerationFailed
 
 from txhyper.core.headers import ResponseHead, check_http2
 from txhyper.core.streams import ENDED
-from txhyper.errors import HyperError
+from txhyper.errors import BodyTimedOut, HyperError, ResponseTimedOut
 from txhyper.interfaces import IClaim
 from txhyper.protocol.expectation import AwaitedBody, isExpected
 from txhyper.protocol.reading import CANCEL, ReadingSide
@@ -164,5 +164,7 @@ class Exchange(ReadingSide):
 
     def expire(self, error: Exception) -> None:
         """Give the request up, or what is still missing of its response."""
+        if isinstance(error, (ResponseTimedOut, BodyTimedOut)):
+            self._wire.suspect()
         self._reset(CANCEL)
         self.failed(error)

@@ -30,8 +30,8 @@ from txhyper.errors import (
     HyperError,
     InvalidRequest,
 )
-from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
-from txhyper.protocol.claims import OwnClaim
+from txhyper.interfaces import IClaim, IHTTPConnection
+from txhyper.protocol.claims import OwnRequests
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.ending import COMPLETE, Ending
 from txhyper.protocol.http11_messages import (
@@ -51,7 +51,7 @@ __all__ = ["HTTP11ClientConnection"]
 
 
 @implementer(IHTTPConnection)
-class HTTP11ClientConnection(ClosingNotice, Protocol):
+class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
     """
     One HTTP/1.1 connection.
 
@@ -365,16 +365,6 @@ class HTTP11ClientConnection(ClosingNotice, Protocol):
         """The time for the rest of a response is up."""
         self._expired = error
         self.abort()
-
-    def request(self, request: Request) -> Deferred[IHyperResponse]:
-        """
-        Send a request.
-
-        :return: fires with the response; cancelling it closes the connection.
-        """
-        claim = OwnClaim(request, self.cancel, self._timer, self.origin)
-        self.issue(request, claim)
-        return claim.deferred
 
     def ping(self) -> Deferred[float]:
         """:return: a failure: HTTP/1.1 has no PING."""

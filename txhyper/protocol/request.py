@@ -104,6 +104,7 @@ class Request:
         "authority",
         "body",
         "bodyStarted",
+        "isInFlight",
         "limits",
         "method",
         "path",
@@ -147,8 +148,10 @@ class Request:
         self._trailers: Sequence[Field] | Callable[[], Headers] | None
         if isinstance(trailers, Headers):
             self._trailers = trailer_fields(trailers.getAllRawHeaders())
-        else:
+        elif trailers is None or callable(trailers):
             self._trailers = trailers
+        else:
+            raise InvalidRequest(f"trailers are Headers, or what makes them, not {trailers!r}")
         self._onInformational = onInformational
         self.timeouts: Timeouts | None = timeouts
 
@@ -189,6 +192,8 @@ class Request:
             path = b"*" if method == b"OPTIONS" and not path else b"/" + path
         self.path = path
         self.bodyStarted = False
+        #: Whether it has been sent, and not been answered yet.
+        self.isInFlight = False
         self._trailers = None
         self._onInformational = None
         self.timeouts = None
@@ -273,16 +278,38 @@ class Request:
             cast(IReplayableBody, self.body).rewind()
             self.bodyStarted = False
 
-    def begin(self, timer: Timer, name: str, onLate: Callable[[TimedOut], None]) -> None:
+    def begin(
+        self,
+        timer: Timer,
+        name: str,
+        onLate: Callable[[TimedOut], None],
+        timeouts: Timeouts | None = None,
+    ) -> None:
         """
-        The time begins, if it is limited.
+        The request is sent; its time begins, if it is limited.
 
         :param name: the origin's, for messages.
-        :param onLate: called with the error when it is up.
+        :param onLate: called with the error when the time is up.
+        :param timeouts: the limits, where the request has none of its own.
+        :raises InvalidRequest: it has been sent already, and not been answered yet.
         """
-        self.limits = None
-        if self.timeouts is not None:
-            self.limits = RequestLimits(timer, self.timeouts, name, onLate)
+        if self.isInFlight:
+            raise InvalidRequest(
+                f"the request for {self.absoluteURI!r} is on its way already: make another one"
+            )
+        self.isInFlight = True
+        timeouts = self.timeouts or timeouts
+        self.limits = None if timeouts is None else RequestLimits(timer, timeouts, name, onLate)
+
+    def answered(self) -> None:
+        """There is a response."""
+        self.isInFlight = False
+
+    def over(self) -> None:
+        """There will be none: nothing of it runs any more."""
+        self.isInFlight = False
+        if self.limits is not None:
+            self.limits.over()
 
     def inform(self, status: int, fields: Iterable[Field]) -> None:
         """An informational response has come."""

@@ -74,6 +74,10 @@ _KINDS: dict[str, tuple[str, type[TimedOut]]] = {
 }
 
 
+def _nobody(error: TimedOut) -> None:
+    """Who is told when nobody is in charge."""
+
+
 class Limit:
     """One limit of one request. It runs while it is among the deadlines of its length."""
 
@@ -190,7 +194,7 @@ class RequestLimits:
         """The request waits for a dial. :param isConnected: whether TCP has connected already."""
         if not isConnected:
             self.begin("connect")
-        else:
+        elif "handshake" not in self._running:
             self.end("connect")
             self.begin("handshake")
 
@@ -232,6 +236,8 @@ class RequestLimits:
         """The request is done with, one way or the other."""
         for kind in list(self._running):
             self.end(kind)
+        # Nobody is in charge any more, so that nobody is kept alive either.
+        self.onLate = _nobody
 
     def late(self, limit: Limit) -> None:
         """A limit has passed: nothing else of this request will."""
@@ -239,7 +245,8 @@ class RequestLimits:
         if self._running.get(kind) is not limit:
             # What passed in the same moment has ended it.
             return
+        onLate = self.onLate
         self.over()
         what, error = _KINDS[kind]
         seconds = getattr(self._timeouts, kind)
-        self.onLate(error(f"{self.name}: {what} within {seconds} s (option {kind} of Timeouts)"))
+        onLate(error(f"{self.name}: {what} within {seconds} s (option {kind} of Timeouts)"))

@@ -50,6 +50,10 @@ class WireTransport(Protocol):
     def abortConnection(self) -> None: ...
 
 
+def _nothing() -> None:
+    """Nobody is suspected."""
+
+
 @implementer(IPushProducer)
 class Wire:
     """
@@ -75,6 +79,7 @@ class Wire:
         "origin",
         "over",
         "reactor",
+        "suspect",
     )
 
     def __init__(
@@ -107,6 +112,8 @@ class Wire:
         # Whether the transport takes no more for now, and the answers it was given all the same.
         self._paused = False
         self._forced = 0
+        #: Called when something has not come in time; the connection sets it.
+        self.suspect: Callable[[], None] = _nothing
         #: How many octets have been written.
         self.octetsSent = 0
         #: Whether nothing may be written any more.
@@ -211,16 +218,19 @@ class Wire:
         """
         # Producers that are resumed in here write to the queue and ask for a flush.
         self._corked = True
-        more = True
-        while more and not self.over and self._transport is not None:
-            more = self._pump()
-            octets = self._engine.take()
-            # A producer may have aborted the connection.
-            if octets and not self.over:
-                if self._paused and answering and self._isTooMuch(len(octets)):
-                    break
-                self._write(octets)
-        self._corked = False
+        try:
+            more = True
+            while more and not self.over and self._transport is not None:
+                more = self._pump()
+                octets = self._engine.take()
+                # A producer may have aborted the connection.
+                if octets and not self.over:
+                    if self._paused and answering and self._isTooMuch(len(octets)):
+                        break
+                    self._write(octets)
+        finally:
+            # Whatever went wrong, what comes later has to leave.
+            self._corked = False
 
     def _write(self, octets: bytes) -> None:
         """The one place where anything leaves."""
