@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.testing import StringTransport
 from twisted.protocols.basic import LineReceiver
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseFailed
 
 from tests.protocol.scene import Reader
 from tests.protocol.test_http11 import RESPONSE
 from tests.protocol.test_http11_messages import CHUNKED, UNTIL_THE_END, ResponseTestCase, chunk
 from txhyper.errors import BodyError, BodyTimedOut, ConnectionTerminated, DecodingFailed, Initiator
+from txhyper.protocol.body import ChunkReader, Collector
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timeouts
 
@@ -284,3 +287,33 @@ class GivingUpTests(BodyTestCase):
 
         self.opened(UNTIL_THE_END + b"a\r\nb\r\nc\r\n").deliverBody(First())
         self.assertEqual([b"a"], lines)
+
+
+class ForeignTransportTests(SynchronousTestCase):
+    """Readers of ours whose body comes by a transport that goes on, as Twisted's own does."""
+
+    def test_collector(self) -> None:
+        """One that has enough takes no more."""
+        collector, transport = Collector(1, cast(Any, None)), StringTransport()
+        finished = collector.finished
+        assert finished is not None
+        collector.makeConnection(transport)
+        for _ in range(2):
+            collector.dataReceived(b"ab")
+        self.failureResultOf(finished, ResponseFailed)
+        self.assertTrue(transport.disconnecting)
+
+    def test_chunks(self) -> None:
+        """Nor does one that nobody asks any more; after the end there is nothing to give up."""
+        for leave in (ChunkReader.giveUp, ChunkReader.forget):
+            reader, transport = ChunkReader(), StringTransport()
+            reader.makeConnection(transport)
+            reader.dataReceived(b"a")
+            reader.connectionLost()
+            leave(reader)
+            self.assertFalse(transport.disconnecting)
+        reader, transport = ChunkReader(), StringTransport()
+        reader.makeConnection(transport)
+        reader.giveUp()
+        reader.dataReceived(b"late")
+        self.assertEqual((True, "producing"), (transport.disconnecting, transport.producerState))
