@@ -17,7 +17,6 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
-from twisted.web.client import RequestGenerationFailed
 from twisted.web.http_headers import Headers
 from zope.interface import directlyProvides, implementer
 from zope.interface.verify import verifyObject
@@ -670,7 +669,7 @@ class ProducerTests(TunnelTestCase):
     """Producers, and the end of the tunnel that they write into."""
 
     def sending(self, size: int = 300_000) -> Any:
-        """A tunnel into which a file is sent; ``sent`` is what its sender tells."""
+        """A tunnel into which a file is sent; ``told`` is what its sender tells."""
         talker = self.open()
         transfer: Deferred[Any] = FileSender().beginFileTransfer(
             io.BytesIO(b"z" * size), talker.transport
@@ -771,8 +770,7 @@ class ProducerTests(TunnelTestCase):
         talker.transport.registerProducer(writer, False)
         self.clock.advance(0)
         self.assertEqual(CANCEL, self.peer.expectReset(self.stream))
-        error = self.assertEnd(RequestGenerationFailed)
-        self.assertIsInstance(error.reasons[0].value, ZeroDivisionError)
+        self.assertEnd(ZeroDivisionError)
         self.assertEqual(["stop"], writer.calls)
         self.assertOver()
 
@@ -794,7 +792,8 @@ class ProducerTests(TunnelTestCase):
 
     def test_oneAfterTheOther(self) -> None:
         """Whoever follows is paused as long as the one before it was, of whatever kind."""
-        talker, puller, pusher = self.open(), Writer(), Writer()
+        talker, pusher = self.open(), Writer()
+        puller = Writer(talker.transport)
         talker.transport.registerProducer(pusher, True)
         talker.transport.write(b"x" * (HIGH_MARK + 65535 + 1))
         self.clock.advance(0)
@@ -806,8 +805,7 @@ class ProducerTests(TunnelTestCase):
         self.peer.sendWindowUpdate(self.stream, 2 * HIGH_MARK)
         self.clock.advance(0)
         self.clock.advance(0)
-        self.assertIn("resume", puller.calls)
-        talker.transport.unregisterProducer()
+        self.assertEqual(["resume"], puller.calls)
         talker.transport.registerProducer(pusher, True)
         self.assertEqual(["pause"], pusher.calls)
 
@@ -825,7 +823,7 @@ class RefusedTests(TunnelTestCase):
             except TunnelRefused as error:
                 errors.append(error)
 
-        self.ensureDone = Deferred.fromCoroutine(dialled())
+        Deferred.fromCoroutine(dialled())
         stream = self.peer.expectHeaders().streamId
         self.peer.sendHeaders(stream, [(b":status", b"407")])
         self.assertEqual(1, len(errors))
