@@ -215,7 +215,9 @@ class HTTP2ClientProtocol(ClosingNotice, Protocol):
 
     def _closed(self, stream: Stream) -> None:
         """A stream has ended: forget what it had queued, and give its slot to the next."""
-        stream.owner = None
+        exchange, stream.owner = stream.owner, None
+        # Before what is queued is forgotten: a tunnel has to know whether it has all left.
+        exchange.closed()
         self._outbound.discard(stream)
         self._admission.release()
         self._freed()
