@@ -155,6 +155,15 @@ class Pieces:
         if not self._isWriting:
             self._close()
 
+    def rewind(self) -> None:
+        """
+        It begins anew by itself, where it can.
+
+        :raises InvalidRequest: it is being sent.
+        """
+        if self._finished is not None:
+            raise InvalidRequest("the body is still being sent, with a request that was answered")
+
     def _close(self) -> None:
         """A generator has to be told when its rest is not wanted."""
         if isinstance(self._pieces, Generator):
@@ -183,9 +192,6 @@ class BytesBody(Pieces):
 
     def _begin(self) -> Iterator[object]:
         return iter((self._body,))
-
-    def rewind(self) -> None:
-        """There is nothing to do."""
 
 
 class StreamBody(Pieces):
@@ -234,9 +240,6 @@ class FileBody(StreamBody):
             return isinstance(self._file.read(0), str)
         except Exception:  # noqa: BLE001 - a user's code: what it has to say is for the request
             return False
-
-    def rewind(self) -> None:
-        """There is nothing to do."""
 
 
 @implementer(IBodyProducer)
