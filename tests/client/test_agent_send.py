@@ -107,6 +107,29 @@ class SendTests(AgentTestCase):
         self.successResultOf(deferred)
         self.assertEqual(b"abc", self.sent(request))
 
+    def test_stillOnItsWay(self) -> None:
+        """An early answer leaves the body on its way: it is not begun anew beside itself."""
+        octets = bytes(range(256)) * 1024
+        for body in (octets, io.BytesIO(octets)):
+            request = Request(b"PUT", b"https://a.test/", None, body)
+            deferred = self.agent.send(request)
+            connection = self.network.connections[-1]
+            if connection.negotiator is None:
+                connection.h2()
+            streamId = connection.peer.expectHeaders().streamId
+            connection.peer.sendHeaders(streamId, [(b":status", b"200")])
+            response = self.successResultOf(deferred)
+            self.assertIn("still being sent", self.assertRefused(self.agent.send(request)))
+            sent = b""
+            while len(sent) < len(octets):
+                connection.peer.sendWindowUpdate(0, 65536)
+                connection.peer.sendWindowUpdate(streamId, 65536)
+                sent += b"".join(
+                    frame.payload for frame in connection.peer.drain() if frame.kind == frames.DATA
+                )
+            self.assertEqual(octets, sent)
+            del response
+
     def test_limitsOfTheAgent(self) -> None:
         """A request has its agent's limits, and takes none of them along to another agent."""
         request = Request(b"GET", b"https://a.test/")

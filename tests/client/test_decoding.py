@@ -176,7 +176,7 @@ class BodyTests(DecodingCase):
         reader = read(self.successResultOf(deferred))
         connection.peer.send(b"nonsense")
         self.reasonOf(reader, DecodingFailed)
-        self.assertTrue(connection.transport.isClosing)
+        self.assertTrue(connection.transport.isAborted)
         connection.peer.send(b"more")
         connection.lose()
         self.assertEqual(b"", reader.octets)

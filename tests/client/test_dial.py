@@ -80,6 +80,20 @@ class HandshakeTests(PoolTestCase):
             self.assertIn("https://a.test: the TLS handshake failed", str(failed))
         self.assertQuiet()
 
+    def test_cannotBegin(self) -> None:
+        """A connection whose transport is gone when it may speak fails all who wait for it."""
+        deferreds = self.sendSome(2)
+        connection = self.only().tcp()
+        gone = AttributeError("no transport")
+        with mock.patch.object(connection.transport, "registerProducer", side_effect=gone):
+            connection.tls()
+        for deferred in deferreds:
+            self.assertIs(gone, self.reasonOf(deferred, NegotiationFailed).__cause__)
+        self.assertTrue(connection.transport.isAborted)
+        connection.lose()
+        self.clock.advance(0)
+        self.assertQuiet()
+
     def test_advice(self) -> None:
         """Where no certificate can be trusted, the error tells the way out."""
         self.patch(tls, "hasPlatformRoots", lambda: False)

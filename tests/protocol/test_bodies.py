@@ -277,12 +277,36 @@ class PieceTests(BodyTestCase):
     def test_text(self) -> None:
         """Text that could not be told from octets before is not taken for the end, or sent."""
         self.assertFails(self.upload(["abc"]), TypeError)
-        self.assertFails(self.upload(Pipe("")), TypeError)
+        error = self.assertFails(self.upload(Pipe("")), TypeError)
+        self.assertEqual("a body's pieces are bytes, not str", str(error))
+
+    def test_textBehindAWrapper(self) -> None:
+        """A file of text that does not look like one is refused before anything is sent."""
         with tempfile.NamedTemporaryFile("w+") as file:
             file.write("abc")
             file.seek(0)
-            error = self.assertFails(self.upload(file), TypeError)
-        self.assertEqual("a body's pieces are bytes, not str", str(error))
+            self.assertRaises(InvalidRequest, asProducer, file)
+
+    def test_filesThatCannotReadNothing(self) -> None:
+        """One that dislikes being asked for no octets is a body all the same."""
+
+        class Greedy(io.BytesIO):
+            """Reads everything where nothing was asked for."""
+
+            def read(self, size: int | None = -1) -> bytes:
+                return super().read(size or -1)
+
+        class Strict(io.BytesIO):
+            """Refuses to."""
+
+            def read(self, size: int | None = -1) -> bytes:
+                if not size:
+                    raise ZeroDivisionError
+                return super().read(size)
+
+        for file in (Greedy(b"abc"), Strict(b"abc")):
+            self.upload(file)
+            self.assertEqual((b"abc", True), self.body())
 
     def test_anIterableThatRaises(self) -> None:
         """What an iterable raises is what the request fails with; a generator is closed."""
@@ -431,7 +455,7 @@ class PieceTests(BodyTestCase):
             def read(self, size: int | None = -1, /) -> bytes:
                 """Begin anew within the first read."""
                 octets = super().read(size)
-                if self.isFirst:
+                if size and self.isFirst:
                     self.isFirst = False
                     body.stopProducing()
                     body.startProducing(second)
@@ -660,6 +684,69 @@ class AsyncTests(BodyTestCase):
         consumer = Consumer()
         body.startProducing(consumer)
         self.assertEqual([], consumer.pieces)
+
+    def test_waitsAfterItWasStopped(self) -> None:
+        """
+        One that waits after it was stopped within its own step is cancelled there; what it needs
+        for its end it may wait for.
+        """
+        bodies: list[Any] = []
+        for started, swallows in ((True, False), (False, False), (True, True)):
+            log: list[str] = []
+            start: Deferred[None] = Deferred()
+            ending: Deferred[None] = Deferred()
+
+            async def pieces(
+                swallows: bool = swallows,
+                log: list[str] = log,
+                start: Deferred[None] = start,
+                ending: Deferred[None] = ending,
+            ) -> AsyncIterator[bytes]:
+                try:
+                    await start
+                    bodies[-1].stopProducing()
+                    try:
+                        await Deferred()
+                    except CancelledError:
+                        log.append("cancelled")
+                        if not swallows:
+                            raise
+                    yield b"late"
+                finally:
+                    await ending
+                    log.append("closed")
+
+            if not started:
+                start.callback(None)
+            bodies.append(asProducer(pieces()))
+            consumer = Consumer()
+            finished = bodies[-1].startProducing(consumer)
+            if started:
+                start.callback(None)
+            self.assertEqual(["cancelled"], log)
+            ending.callback(None)
+            self.assertEqual((["cancelled", "closed"], []), (log, consumer.pieces))
+            self.assertNoResult(finished)
+        self.assertEqual([], self.failures())
+
+    def test_waitsForItsEnd(self) -> None:
+        """Nor is one cancelled that was stopped within its last step and waits as it is closed."""
+        ending: Deferred[None] = Deferred()
+        log: list[str] = []
+
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                body.stopProducing()
+                yield b"late"
+            finally:
+                await ending
+                log.append("closed")
+
+        body: Any = asProducer(pieces())
+        body.startProducing(Consumer())
+        self.assertEqual([], log)
+        ending.callback(None)
+        self.assertEqual(["closed"], log)
 
     def test_stoppedWithinAWrite(self) -> None:
         """Nor is one asked whose consumer wants no more within a write."""

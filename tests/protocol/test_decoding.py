@@ -45,6 +45,10 @@ class Transport:
 class ForgettingTransport(Transport):
     """One of ours, which may be called from any thread."""
 
+    def abortConnection(self) -> None:
+        """Keep it."""
+        self.calls.append("abort")
+
     def forget(self) -> None:
         """Keep it."""
         self.calls.append("forget")
@@ -104,7 +108,7 @@ class EndTests(DecodingTestCase):
         body = self.connect(reader, coding=b"compress")
         body.dataReceived(b"x")
         self.told(reader, DecodingFailed)
-        self.assertEqual(["lose"], self.transport.calls)
+        self.assertEqual(["abort"], self.transport.calls)
         reader = Reader()
         self.connect(reader, coding=b"compress").connectionLost(DONE)
         self.assertTrue(reader.isDone)
@@ -114,7 +118,7 @@ class EndTests(DecodingTestCase):
         reader = Reader(onLost=lambda reader: 1 // 0)
         body = self.connect(reader)
         self.assertRaises(ZeroDivisionError, body.dataReceived, b"nonsense")
-        self.assertEqual(["lose"], self.transport.calls)
+        self.assertEqual(["abort"], self.transport.calls)
 
     def test_noCycle(self) -> None:
         """After the end nothing keeps reader and decoder alive, which may hold megabytes."""
@@ -180,7 +184,7 @@ class PaceTests(DecodingTestCase):
         body.dataReceived(b"more")
         body.pauseProducing()
         self.told(reader, BodyTooLarge)
-        self.assertEqual((PIECE, ["lose"]), (len(reader.body), self.transport.calls))
+        self.assertEqual((PIECE, ["abort"]), (len(reader.body), self.transport.calls))
 
 
 class GivingUpTests(DecodingTestCase):
@@ -207,7 +211,7 @@ class GivingUpTests(DecodingTestCase):
             self.assertEqual((PIECE, []), (len(reader.body), reader.reasons))
             body.connectionLost(DONE)
             self.told(reader, BodyError)
-            self.assertEqual("lose", self.transport.calls[0])
+            self.assertEqual("abort", self.transport.calls[0])
             self.assertNotIn("pause", self.transport.calls)
 
     def test_afterTheEndHasCome(self) -> None:
@@ -228,7 +232,7 @@ class GivingUpTests(DecodingTestCase):
         body.dataReceived(gzip.compress(bytes(2 * PIECE)))
         reader.onData = lambda reader: 1 // 0
         self.assertRaises(ZeroDivisionError, body.resumeProducing)
-        self.assertEqual(["pause", "lose"], self.transport.calls)
+        self.assertEqual(["pause", "abort"], self.transport.calls)
         body.dataReceived(b"more")
         self.assertEqual(PIECE, len(reader.body))
         body.connectionLost(DONE)
@@ -243,6 +247,14 @@ class GivingUpTests(DecodingTestCase):
         reader.onData = lambda reader: 1 // 0
         self.assertRaises(ZeroDivisionError, body.resumeProducing)
         self.told(reader, BodyError)
+
+    def test_foreign(self) -> None:
+        """The transport of somebody else's body may know only the gentle way."""
+        body = self.connect(Reader(onData=self.stopping("abortConnection")))
+        foreign = Transport()
+        body.transport = foreign  # type: ignore[assignment]  # as above
+        body.dataReceived(gzip.compress(b"hello"))
+        self.assertEqual(["lose"], foreign.calls)
 
     def test_forgotten(self) -> None:
         """

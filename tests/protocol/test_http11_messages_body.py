@@ -93,6 +93,25 @@ class FramingTests(BodyTestCase):
             self.assertTrue(self.transport.isAborted)
             self.assertNotIn(b"\r\n0\r\n", self.transport.value())
 
+    def test_trailersThatCancel(self) -> None:
+        """Trailers that cancel the request, and perhaps raise besides, are not heard any more."""
+        requests: list[Any] = []
+        for outcome in (Headers, lambda: 1 // 0):
+            self.meet()
+
+            def trailers(outcome: Any = outcome) -> Any:
+                requests[-1].cancel()
+                return outcome()
+
+            producer = Producer()
+            requests.append(self.send(producer, None, trailers))
+            producer.finish()
+            self.assertIsInstance(self.neverReceived(requests[-1]), CancelledError)
+            # Nothing was raised to whoever tells the producer's end.
+            self.successResultOf(producer.finished)
+            self.assertTrue(self.transport.isAborted)
+            self.assertNotIn(b"\r\n0\r\n", self.transport.value())
+
     def test_lengths(self) -> None:
         """Octets more or fewer than were announced fail the request, as over HTTP/2."""
         for length, headers in ((3, None), ("unknown", Headers({b"content-length": [b"3"]}))):

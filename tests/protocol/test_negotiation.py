@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from unittest import mock
 
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
@@ -358,6 +360,94 @@ class EndTests(TLSTestCase):
         closed = self.successResultOf(self.factory.ready).whenClosed()
         pump.clientIO.protocol.connectionLost(Failure(ConnectionLost()))
         self.successResultOf(closed)
+
+
+class Unable:
+    """A protocol that cannot begin."""
+
+    def __init__(self, begins: Callable[[Any], object]) -> None:
+        self._begins = begins
+        self.lost = 0
+
+    def makeConnection(self, transport: Any) -> None:
+        """Do what the test wants."""
+        self._begins(transport)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Count it."""
+        self.lost += 1
+
+
+def _raise(*args: Any) -> Any:
+    raise AttributeError("no transport")
+
+
+class BeginningTests(SynchronousTestCase):
+    """Connections that end while their protocol begins: whoever dialled is told, and once."""
+
+    def begin(self, make: Callable[[], Any], transport: Any) -> Negotiator:
+        """Connect without TLS."""
+        self.factory = NegotiatingFactory("http://a.test", make, make)
+        negotiator = self.factory.buildProtocol(None)
+        negotiator.makeConnection(transport)
+        return negotiator
+
+    def failed(self) -> Any:
+        """What the dial has failed with."""
+        return self.failureResultOf(self.factory.ready, NegotiationFailed).value
+
+    def test_raises(self) -> None:
+        """A protocol that cannot begin fails the dial, and the connection is cut."""
+        transport, speaker = MemoryTransport(), Unable(_raise)
+        negotiator = self.begin(lambda: speaker, transport)
+        error = self.failed()
+        self.assertIn("http://a.test: the connection could not begin: no transport", str(error))
+        self.assertIsInstance(error.__cause__, AttributeError)
+        self.assertTrue(transport.isAborted)
+        negotiator.dataReceived(b"late")
+        negotiator.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(0, speaker.lost)
+
+    def test_cannotBeMade(self) -> None:
+        """Nor can one be that is not even made."""
+        transport = MemoryTransport()
+        self.begin(_raise, transport)
+        self.failed()
+        self.assertTrue(transport.isAborted)
+
+    def test_endsMeanwhile(self) -> None:
+        """A connection that is lost within the beginning is nobody's connection."""
+        speaker = Unable(lambda _: negotiator.connectionLost(Failure(ConnectionLost())))
+        self.factory = NegotiatingFactory("http://a.test", lambda: speaker, lambda: speaker)
+        negotiator = self.factory.buildProtocol(None)
+        negotiator.makeConnection(MemoryTransport())
+        self.assertIn("the connection ended as it began", str(self.failed()))
+        self.assertEqual(1, speaker.lost)
+
+    def test_tooLate(self) -> None:
+        """A handshake that is completed after the dial has failed makes nobody speak."""
+        self.factory = NegotiatingFactory("http://a.test", _raise, _raise)
+        negotiator = self.factory.buildProtocol(None)
+        self.factory.ready.cancel()
+        self.failureResultOf(self.factory.ready, CancelledError)
+        transport = MemoryTransport()
+        negotiator.makeConnection(transport)
+        self.assertEqual(([], False), (transport.writes, transport.isAborted))
+
+    def test_refusedWithoutATransport(self) -> None:
+        """There is nothing to cut where the transport is gone, or does not come."""
+        factory = NegotiatingFactory("http://a.test", _raise, _raise)
+        factory.buildProtocol(None)
+        factory.abort(HandshakeTimedOut("too late"))
+        self.failureResultOf(factory.ready, HandshakeTimedOut)
+
+    def test_cannotBeCut(self) -> None:
+        """A transport that cannot be aborted is logged, and the failure is told all the same."""
+        transport = MemoryTransport()
+        with mock.patch.object(transport, "abortConnection", _raise):
+            self.begin(lambda: Unable(_raise), transport)
+        self.failed()
+        self.assertEqual(1, len(self.flushLoggedErrors(AttributeError)))
 
 
 class ExplainTests(SynchronousTestCase):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionDone, NoProtocol
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost, NoProtocol
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -14,17 +15,28 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import directlyProvides, implementer
 from zope.interface.verify import verifyObject
 
-from tests.protocol.scene import CANCEL, INITIAL_WINDOW_SIZE, OK, REFUSED_STREAM, ConnectionTestCase
+from tests.protocol.scene import (
+    CANCEL,
+    INITIAL_WINDOW_SIZE,
+    OK,
+    REFUSED_STREAM,
+    ConnectionTestCase,
+    Producer,
+)
 from txhyper.core import frames
 from txhyper.core.outbound import HIGH_MARK
-from txhyper.errors import ConnectionTerminated, StreamReset, TunnelRefused
+from txhyper.errors import ConnectionTerminated, ResponseTimedOut, StreamReset, TunnelRefused
 from txhyper.interfaces import IReplayableBody
-from txhyper.protocol.tunnel import CLOSE_TIMEOUT, TunnelAddress, TunnelBody, TunnelEndpoint
+from txhyper.protocol.request import Request
+from txhyper.protocol.timeouts import Timeouts
+from txhyper.protocol.tunnel import CLOSE_TIMEOUT, TunnelAddress, TunnelEndpoint
+from txhyper.protocol.tunnel_body import TunnelBody
 
 
 class Talker(Protocol):
@@ -448,8 +460,25 @@ class EndTests(TunnelTestCase):
         talker = self.open()
         talker.transport.write(b"never")
         talker.transport.loseConnection()
+        self.clock.advance(0)
         self.clock.advance(CLOSE_TIMEOUT)
         self.assertEqual((b"", False), self.sent())
+        self.assertEnd(ConnectionAborted)
+        self.assertOver()
+
+    def test_slowReader(self) -> None:
+        """As long as octets leave there is time, and then all of it for the other end's side."""
+        self.peer.sendSettings({INITIAL_WINDOW_SIZE: 10})
+        talker = self.open()
+        talker.transport.write(b"x" * 40)
+        talker.transport.loseConnection()
+        for end in (False, False, False, True):
+            self.assertEqual((b"x" * 10, end), self.sent())
+            self.clock.advance(CLOSE_TIMEOUT - 1)
+            self.peer.sendWindowUpdate(self.stream, 10)
+        self.clock.advance(CLOSE_TIMEOUT - 1)
+        self.assertEqual([], talker.ends)
+        self.peer.sendData(self.stream, b"", True)
         self.assertEnd(ConnectionDone)
         self.assertOver()
 
@@ -461,4 +490,412 @@ class EndTests(TunnelTestCase):
         self.peer.sendData(self.stream, b"", True)
         self.clock.advance(0)
         self.assertEnd(ConnectionDone)
+        self.assertOver()
+
+    def test_theOtherEndClosesBeforeItHasRead(self) -> None:
+        """What is left is still sent; the protocol is told when it has left."""
+        self.peer.sendSettings({INITIAL_WINDOW_SIZE: 0})
+        talker = self.open()
+        talker.transport.write(b"slow")
+        self.peer.sendData(self.stream, b"", True)
+        self.assertTrue(talker.transport.disconnecting)
+        self.assertEqual([], talker.ends)
+        self.peer.sendWindowUpdate(self.stream, 4)
+        self.assertEqual((b"slow", True), self.sent())
+        self.assertEnd(ConnectionDone)
+        self.assertOver()
+
+    def test_theOtherEndClosesAndNeverReads(self) -> None:
+        """What is left after some seconds is cut off, and that is said."""
+        self.peer.sendSettings({INITIAL_WINDOW_SIZE: 0})
+        talker = self.open(HalfCloser())
+        talker.transport.write(b"never")
+        talker.transport.loseWriteConnection()
+        self.peer.sendData(self.stream, b"", True)
+        talker.transport.loseConnection()
+        self.clock.advance(0)
+        self.clock.advance(CLOSE_TIMEOUT)
+        self.assertEqual(CANCEL, self.peer.expectReset(self.stream))
+        self.assertEnd(ConnectionAborted)
+        self.assertOver()
+
+    def test_cutOffBehindOurEnd(self) -> None:
+        """A stream that is reset before our end has left was not closed, but lost."""
+        self.peer.sendSettings({INITIAL_WINDOW_SIZE: 0})
+        talker = self.open(HalfCloser())
+        self.peer.sendData(self.stream, b"", True)
+        talker.transport.write(b"never")
+        talker.transport.loseConnection()
+        self.peer.sendReset(self.stream, CANCEL)
+        self.assertOver()
+        self.assertEnd(ConnectionLost)
+
+    def test_aborts(self) -> None:
+        """The first end that was asked for is the one that is told."""
+        for first in ("abortConnection", "loseConnection"):
+            self.setUp()
+            talker = self.open()
+            getattr(talker.transport, first)()
+            talker.transport.abortConnection()
+            talker.transport.loseConnection()
+            talker.transport.loseWriteConnection()
+            self.assertOver()
+            self.assertEnd(ConnectionAborted)
+
+
+class HalfLostTests(TunnelTestCase):
+    """Tunnels that are lost when the other end has closed its side, and nobody reads."""
+
+    def half(self) -> Any:
+        """A tunnel whose other end has closed its side."""
+        talker = self.open(HalfCloser())
+        self.peer.sendData(self.stream, b"", True)
+        self.assertEqual((1, []), (talker.reads, talker.ends))
+        return talker
+
+    def test_reset(self) -> None:
+        """The stream is reset: the producer is stopped, and nothing more is written."""
+        talker, writer = self.half(), Writer()
+        talker.transport.registerProducer(writer, True)
+        self.peer.sendReset(self.stream, CANCEL)
+        self.assertEqual(["stop"], writer.calls)
+        talker.transport.write(b"none")
+        talker.transport.loseConnection()
+        self.assertOver()
+        self.assertEnd(ConnectionLost)
+        self.assertEqual((b"", False), self.sent())
+
+    def test_connectionLost(self) -> None:
+        """The connection is lost: the protocol is told what became of it."""
+        talker, writer = self.half(), Writer()
+        talker.transport.registerProducer(writer, False)
+        self.peer.loseConnection()
+        self.clock.advance(0)
+        self.assertEnd(ConnectionTerminated)
+        self.assertEqual(["stop"], writer.calls)
+        self.assertClockIsQuiet()
+
+    def test_connectionLostBehindOurEnd(self) -> None:
+        """Likewise when our side was to be closed, and octets were left."""
+        self.peer.sendSettings({INITIAL_WINDOW_SIZE: 0})
+        talker = self.half()
+        talker.transport.write(b"never")
+        talker.transport.loseWriteConnection()
+        self.peer.loseConnection()
+        self.clock.advance(0)
+        self.assertEnd(ConnectionTerminated)
+
+    def test_once(self) -> None:
+        """Whatever is called, and however often, the end is told once."""
+        talker = self.half()
+        talker.transport.loseWriteConnection()
+        talker.transport.loseConnection()
+        talker.transport.loseConnection()
+        self.assertOver()
+        talker.transport.loseWriteConnection()
+        talker.transport.abortConnection()
+        self.assertOver()
+        self.assertEnd(ConnectionDone)
+
+    def test_resetBeforeItIsRead(self) -> None:
+        """A reader that has paused hears of it when it has resumed."""
+        talker = self.open(HalfCloser())
+        talker.transport.pauseProducing()
+        self.peer.sendData(self.stream, b"last", True)
+        self.peer.sendReset(self.stream, CANCEL)
+        self.clock.advance(0)
+        self.assertEqual([], talker.ends)
+        talker.transport.resumeProducing()
+        self.assertEqual((b"last", 0), (talker.octets, talker.reads))
+        self.assertEnd(ConnectionLost)
+        self.assertOver()
+
+    def test_raises(self) -> None:
+        """A protocol that raises when it hears of it loses its tunnel."""
+        talker = self.open(HalfCloser())
+        talker.readConnectionLost = lambda: 1 / 0
+        self.peer.sendData(self.stream, b"", True)
+        self.assertEqual(CANCEL, self.peer.expectReset(self.stream))
+        self.assertEnd(ZeroDivisionError)
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        self.assertOver()
+
+    def test_usersOwnBody(self) -> None:
+        """A CONNECT with a body of somebody's own: it is stopped when the stream is reset."""
+        body = Producer()
+        response = self.client.request(
+            Request(b"CONNECT", b"https://a.test", Headers({b"host": [b"b.test:1"]}), body)
+        )
+        stream = self.peer.expectHeaders().streamId
+        self.peer.sendHeaders(stream, OK, True)
+        self.assertEqual(b"", self.successResultOf(self.successResultOf(response).read()))
+        self.assertEqual(["start"], body.calls)
+        self.peer.sendReset(stream, CANCEL)
+        self.assertEqual(["start", "stop"], body.calls)
+        self.assertOver()
+
+
+class WithinTheEndTests(TunnelTestCase):
+    """What a protocol does within its connectionLost."""
+
+    def test_everything(self) -> None:
+        """It may call what it likes: nothing follows."""
+
+        class Restless(Talker):
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                """Call everything."""
+                super().connectionLost(reason)
+                self.transport.write(b"none")
+                self.transport.loseWriteConnection()
+                self.transport.loseConnection()
+                self.transport.abortConnection()
+                self.transport.registerProducer(writer, True)
+
+        for end in (True, False):
+            self.setUp()
+            writer = Writer()
+            self.open(Restless())
+            if end:
+                self.peer.sendData(self.stream, b"", True)
+            else:
+                self.peer.sendReset(self.stream, CANCEL)
+            self.assertOver()
+            self.assertEnd(ConnectionDone if end else StreamReset)
+            self.assertEqual((b"", end), self.sent())
+            self.assertEqual(["stop"], writer.calls)
+
+
+class ProducerTests(TunnelTestCase):
+    """Producers, and the end of the tunnel that they write into."""
+
+    def sending(self, size: int = 300_000) -> Any:
+        """A tunnel into which a file is sent; ``told`` is what its sender tells."""
+        talker = self.open()
+        transfer: Deferred[Any] = FileSender().beginFileTransfer(
+            io.BytesIO(b"z" * size), talker.transport
+        )
+        self.told: list[Any] = []
+        transfer.addBoth(self.told.append)
+        return talker
+
+    def assertStopped(self) -> None:
+        """The sender was told that nobody wants the rest."""
+        (told,) = self.told
+        self.assertIsInstance(told, Failure)
+
+    def test_pullProducerFinishesFirst(self) -> None:
+        """loseConnection waits for a pull producer, and its octets are taken."""
+        talker = self.sending()
+        talker.transport.loseConnection()
+        talker.transport.write(b"mixed in, as by any transport")
+        total, end = 0, False
+        for _ in range(40):
+            octets, end = self.sent()
+            total += len(octets)
+            if end:
+                break
+            self.peer.sendWindowUpdate(0, 65535)
+            self.peer.sendWindowUpdate(self.stream, 65535)
+        self.assertEqual((300_029, True), (total, end))
+        self.assertEqual([b"z"], self.told)
+        self.peer.sendData(self.stream, b"", True)
+        self.assertEnd(ConnectionDone)
+        self.assertOver()
+
+    def test_reset(self) -> None:
+        """The stream is reset."""
+        self.sending()
+        self.peer.sendReset(self.stream, CANCEL)
+        self.assertStopped()
+        self.assertOver()
+
+    def test_connectionLost(self) -> None:
+        """The connection is lost."""
+        self.sending()
+        self.peer.loseConnection()
+        self.assertStopped()
+
+    def test_theOtherEndCloses(self) -> None:
+        """The other end closes, and the protocol does not know half a connection."""
+        for streaming in (True, False):
+            self.setUp()
+            talker, writer = self.open(), Writer()
+            talker.transport.registerProducer(writer, streaming)
+            self.peer.sendData(self.stream, b"", True)
+            self.assertEqual(["stop"], writer.calls)
+            self.assertEnd(ConnectionDone)
+            self.assertEqual((b"", True), self.sent())
+            self.assertOver()
+
+    def test_theOtherEndClosesMeanwhile(self) -> None:
+        """Who knows half a connection, and waits for a producer, goes on waiting."""
+        talker, writer = self.open(HalfCloser()), Writer()
+        talker.transport.registerProducer(writer, True)
+        talker.transport.loseConnection()
+        self.peer.sendData(self.stream, b"", True)
+        talker.transport.write(b"the rest")
+        self.assertEqual((0, [], []), (talker.reads, talker.ends, writer.calls))
+        talker.transport.unregisterProducer()
+        self.assertEqual((b"the rest", True), self.sent())
+        self.assertEnd(ConnectionDone)
+        self.assertOver()
+
+    def test_aborted(self) -> None:
+        """The tunnel is aborted."""
+        self.sending().transport.abortConnection()
+        self.assertStopped()
+        self.clock.advance(0)
+        self.assertEnd(ConnectionAborted)
+        self.assertOver()
+
+    def test_raisesWhenStopped(self) -> None:
+        """One that raises then is logged; the protocol is told all the same."""
+        talker, writer = self.open(), Writer()
+        writer.stopProducing = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        talker.transport.registerProducer(writer, True)
+        self.peer.sendData(self.stream, b"", True)
+        self.assertEnd(ConnectionDone)
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+
+    def test_onlyOne(self) -> None:
+        """A second producer is refused, as by any transport."""
+        transport = self.open().transport
+        transport.registerProducer(Writer(), True)
+        self.assertRaises(RuntimeError, transport.registerProducer, Writer(), False)
+
+    def test_pullProducerRaises(self) -> None:
+        """A pull producer that raises costs the tunnel."""
+        talker, writer = self.open(), Writer()
+        writer.resumeProducing = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        talker.transport.registerProducer(writer, False)
+        self.clock.advance(0)
+        self.assertEqual(CANCEL, self.peer.expectReset(self.stream))
+        self.assertEnd(ZeroDivisionError)
+        self.assertEqual(["stop"], writer.calls)
+        self.assertOver()
+
+    def test_pullProducerRaisesTooLate(self) -> None:
+        """Unless it has cost the tunnel already."""
+        talker, writer = self.open(), Writer()
+
+        def resume() -> None:
+            talker.transport.abortConnection()
+            raise ValueError("too late")
+
+        writer.resumeProducing = resume  # type: ignore[method-assign]
+        talker.transport.registerProducer(writer, False)
+        self.clock.advance(0)
+        self.clock.advance(0)
+        self.assertEnd(ConnectionAborted)
+        self.assertEqual(["stop"], writer.calls)
+        self.assertOver()
+
+    def test_oneAfterTheOther(self) -> None:
+        """Whoever follows is paused as long as the one before it was, of whatever kind."""
+        talker, pusher = self.open(), Writer()
+        puller = Writer(talker.transport)
+        talker.transport.registerProducer(pusher, True)
+        talker.transport.write(b"x" * (HIGH_MARK + 65535 + 1))
+        self.clock.advance(0)
+        talker.transport.unregisterProducer()
+        talker.transport.registerProducer(puller, False)
+        self.clock.advance(0)
+        self.assertEqual((["pause"], []), (pusher.calls, puller.calls))
+        self.peer.sendWindowUpdate(0, 2 * HIGH_MARK)
+        self.peer.sendWindowUpdate(self.stream, 2 * HIGH_MARK)
+        self.clock.advance(0)
+        self.clock.advance(0)
+        self.assertEqual(["resume"], puller.calls)
+        talker.transport.registerProducer(pusher, True)
+        self.assertEqual(["pause"], pusher.calls)
+
+
+class RefusedTests(TunnelTestCase):
+    """Answers that open no tunnel hold nothing."""
+
+    def test_errorIsKept(self) -> None:
+        """Whoever keeps the error keeps its traceback, but not the stream."""
+        errors: list[Exception] = []
+
+        async def dialled() -> None:
+            try:
+                await self.dial()
+            except TunnelRefused as error:
+                errors.append(error)
+
+        Deferred.fromCoroutine(dialled())
+        stream = self.peer.expectHeaders().streamId
+        self.peer.sendHeaders(stream, [(b":status", b"407")])
+        self.assertEqual(1, len(errors))
+        self.assertEqual(CANCEL, self.peer.expectReset(stream))
+        self.assertOver()
+
+    def test_noProtocolIsKept(self) -> None:
+        """Likewise where there is no protocol, whether the other end has closed or not."""
+        for end in (True, False):
+            self.setUp()
+            endpoint = TunnelEndpoint(
+                self.clock, self.client.request, b"https://a.test", b"b.test", 22
+            )
+            dialling = endpoint.connect(Factory.forProtocol(lambda: None))  # type: ignore[arg-type]
+            stream = self.peer.expectHeaders().streamId
+            self.peer.sendHeaders(stream, OK, end)
+            failure = self.failureResultOf(dialling)
+            self.assertEqual(CANCEL, self.peer.expectReset(stream))
+            self.assertOver()
+            del failure
+
+    def test_read(self) -> None:
+        """A refused CONNECT whose body is read has ended with it, as any response."""
+        body = Producer()
+        response = self.client.request(
+            Request(b"CONNECT", b"https://a.test", Headers({b"host": [b"b.test:1"]}), body)
+        )
+        stream = self.peer.expectHeaders().streamId
+        self.peer.sendHeaders(stream, [(b":status", b"403")])
+        self.peer.sendData(stream, b"no", True)
+        self.assertEqual(b"no", self.successResultOf(self.successResultOf(response).read()))
+        self.assertEqual(["start", "stop"], body.calls)
+        self.assertOver()
+
+
+class LimitTests(TunnelTestCase):
+    """The time limits of the request are not those of the tunnel."""
+
+    def limited(self, timeouts: Timeouts) -> Deferred[Any]:
+        """Ask for a tunnel by way of somebody who has time limits."""
+        self.talker = Talker()
+
+        def send(request: Request) -> Deferred[Any]:
+            request.timeouts = timeouts
+            return self.client.request(request)
+
+        endpoint = TunnelEndpoint(self.clock, send, b"https://a.test", b"b.test", 22)
+        return endpoint.connect(Factory.forProtocol(lambda: self.talker))
+
+    def test_endWithTheAnswer(self) -> None:
+        """Once the proxy has answered, a tunnel may be idle for as long as it likes."""
+        dialling = self.limited(Timeouts(headers=3, bodyIdle=5, total=10))
+        stream = self.peer.expectHeaders().streamId
+        self.clock.advance(2)
+        self.peer.sendHeaders(stream, OK)
+        self.successResultOf(dialling)
+        self.talker.transport.pauseProducing()
+        self.talker.transport.resumeProducing()
+        self.peer.sendData(stream, b"x")
+        for _ in range(10):
+            self.clock.advance(5)
+        self.assertEqual([], self.talker.ends)
+        self.talker.transport.abortConnection()
+        self.assertOver()
+
+    def test_holdUntilTheAnswer(self) -> None:
+        """Until then they hold."""
+        dialling = self.limited(Timeouts(headers=3))
+        stream = self.peer.expectHeaders().streamId
+        self.clock.advance(3)
+        self.assertIsInstance(self.neverReceived(dialling), ResponseTimedOut)
+        self.assertEqual(CANCEL, self.peer.expectReset(stream))
+        # Whether the proxy is still there was asked as well.
+        self.peer.sendPing((1).to_bytes(8, "big"), ack=True)
         self.assertOver()

@@ -57,8 +57,12 @@ class Lease:
         """
         deferred = self.deferred
         assert deferred is not None
-        origin = self._origin
-        self.request.begin(origin.timer, origin.name, self._giveUp, timeouts)
+        origin, request = self._origin, self.request
+        if timeouts is None and request.timeouts is None and not request.isInFlight:
+            # The usual case, without a call.
+            request.isInFlight = True
+        else:
+            request.begin(origin.timer, origin.name, self._giveUp, timeouts)
         self._origin.place(self)
         return deferred
 
@@ -88,7 +92,7 @@ class Lease:
             response.read(decodeContent=False).addErrback(lambda _: None).cancel()
             self._again(None)
             return
-        self.request.answered()
+        self.request.isInFlight = False
         deferred, self.deferred = self.deferred, None
         assert deferred is not None
         deferred.callback(response)

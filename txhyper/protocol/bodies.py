@@ -52,9 +52,12 @@ def asProducer(body: Any) -> IBodyProducer | None:
         return AsyncIterableBody(body)
     if callable(getattr(body, "read", None)):
         try:
-            return FileBody(body) if _isSeekable(body) else StreamBody(body)
+            producer = FileBody(body) if _isSeekable(body) else StreamBody(body)
         except (OSError, ValueError) as error:
             raise InvalidRequest(f"a body's file cannot be measured: {error}") from error
+        if producer.isText():
+            raise InvalidRequest("a body's file has to be open in binary mode")
+        return producer
     if isinstance(body, Iterable):
         return IterableBody(body)
     raise InvalidRequest(
@@ -152,6 +155,15 @@ class Pieces:
         if not self._isWriting:
             self._close()
 
+    def rewind(self) -> None:
+        """
+        It begins anew by itself, where it can.
+
+        :raises InvalidRequest: it is being sent.
+        """
+        if self._finished is not None:
+            raise InvalidRequest("the body is still being sent, with a request that was answered")
+
     def _close(self) -> None:
         """A generator has to be told when its rest is not wanted."""
         if isinstance(self._pieces, Generator):
@@ -181,9 +193,6 @@ class BytesBody(Pieces):
     def _begin(self) -> Iterator[object]:
         return iter((self._body,))
 
-    def rewind(self) -> None:
-        """There is nothing to do."""
-
 
 class StreamBody(Pieces):
     """A file-like object that cannot seek, such as a pipe: of unknown length, read once."""
@@ -196,6 +205,10 @@ class StreamBody(Pieces):
         # No octets are the end, but None is not: a pipe that does not block has nothing just now.
         # Such a body fails, and is not taken for complete.
         return iter(lambda: self._file.read(PIECE), b"")
+
+    def isText(self) -> bool:
+        """Whether it certainly gives text. Nothing is read: it could not be put back."""
+        return False
 
 
 @implementer(IReplayableBody)
@@ -219,8 +232,14 @@ class FileBody(StreamBody):
         self._file.seek(self._start)
         return super()._begin()
 
-    def rewind(self) -> None:
-        """There is nothing to do."""
+    def isText(self) -> bool:
+        """Likewise, also where a wrapper hides it, such as those of :mod:`tempfile`."""
+        # Not every object knows how to read nothing. One that reads something all the same is
+        # taken back to where its body begins by then.
+        try:
+            return isinstance(self._file.read(0), str)
+        except Exception:  # noqa: BLE001 - a user's code: what it has to say is for the request
+            return False
 
 
 @implementer(IBodyProducer)
@@ -236,6 +255,8 @@ class AsyncIterableBody:
         # Fires when the consumer takes more; None if it does.
         self._pause: Deferred[None] | None = None
         self._isStopped = False
+        # Whether that was said within a step of the iterable's, which may come to wait after it.
+        self._isLate = False
         # What asks for the pieces, and its outcome.
         self._coroutine: Any = None
         self._running: Deferred[None] | None = None
@@ -248,7 +269,7 @@ class AsyncIterableBody:
         """
         finished: Deferred[None] = Deferred(lambda _: self.stopProducing())
         self._coroutine = self._produce(aiter(self._iterable), consumer)
-        self._running = Deferred.fromCoroutine(self._coroutine)
+        self._running = Deferred.fromCoroutine(self._steps(self._coroutine))
         self._running.addBoth(self._over, finished)
         return finished
 
@@ -270,8 +291,31 @@ class AsyncIterableBody:
             close = None
             raise
         finally:
+            # What it waits for from here on, it needs to come to its end.
+            self._isLate = False
             if close is not None:
                 await close()
+
+    def _steps(self, coroutine: Any) -> Generator[Any, Any, None]:
+        """
+        Take a coroutine through its steps. One that is stopped within a step cannot be cancelled
+        there: what it waits for next is.
+        """
+        step, argument = coroutine.send, None
+        while True:
+            try:
+                awaited = step(argument)
+            except StopIteration:
+                return
+            if self._isLate:
+                self._isLate = False
+                awaited.cancel()
+            try:
+                step, argument = coroutine.send, (yield awaited)
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - passed on
+                step, argument = coroutine.throw, error
 
     def _over(self, result: Any, finished: Deferred[None]) -> None:
         if not self._isStopped:
@@ -293,6 +337,7 @@ class AsyncIterableBody:
     def stopProducing(self) -> None:
         """Nobody wants the rest: the iterable is closed, and the Deferred never fires."""
         self._isStopped = True
-        # From within its own step it comes to the end by itself.
-        if self._running is not None and not self._coroutine.cr_running:
+        if self._coroutine is not None and self._coroutine.cr_running:
+            self._isLate = True
+        elif self._running is not None:
             self._running.cancel()

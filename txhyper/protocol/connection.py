@@ -45,6 +45,7 @@ from txhyper.interfaces import IClaim, IHTTPConnection
 from txhyper.protocol.claims import OwnRequests
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
+from txhyper.protocol.failures import INTERNAL_ERROR, internalError
 from txhyper.protocol.keepalive import KeepAlive, Liveness
 from txhyper.protocol.pings import Pings
 from txhyper.protocol.probes import Probes
@@ -54,9 +55,6 @@ from txhyper.protocol.timeouts import Timer
 from txhyper.protocol.wire import Wire, WireTransport
 
 __all__ = ["HTTP2ClientProtocol"]
-
-#: An error code (RFC 9113 section 7).
-INTERNAL_ERROR = 0x2
 
 #: Where the peer sets no limit to the number of streams.
 UNLIMITED = 1 << 31
@@ -107,9 +105,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         self._timer = Timer(reactor) if timer is None else timer
         measures = window_manager.measures_round_trip
         self._probes = Probes(reactor, self._engine, self.ping) if measures else None
-        self._keepAlive = KeepAlive(
-            reactor, liveness or Liveness(), origin, self.ping, self._isBusy, self._unresponsive
-        )
+        self._keepAlive = KeepAlive(reactor, liveness or Liveness(), self, self._unresponsive)
         self._wire.suspect = self._keepAlive.suspect
         self._closing = False
         self.issued = 0
@@ -224,7 +220,9 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
 
     def _closed(self, stream: Stream) -> None:
         """A stream has ended: forget what it had queued, and give its slot to the next."""
-        stream.owner = None
+        exchange, stream.owner = stream.owner, None
+        # Before what is queued is forgotten: a tunnel has to know whether it has all left.
+        exchange.closed()
         self._outbound.discard(stream)
         self._admission.release()
         self._freed()
@@ -274,9 +272,8 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - such as one of a window manager of the user's
             self._log.failure("{origin}: a frame could not be dealt with", origin=self.origin)
-            text = f"{self.origin}: {error!r} while a frame was dealt with (INTERNAL_ERROR)"
             self._engine.close(INTERNAL_ERROR)
-            self._fail(ConnectionFailed(text, INTERNAL_ERROR))
+            self._fail(internalError(self.origin, error))
         finally:
             wire.uncork()
 
@@ -335,9 +332,6 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
             self.transport.setTcpNoDelay(True)
         self._wire.connect(cast(WireTransport, self.transport))
         self._keepAlive.start()
-
-    def _isBusy(self) -> bool:
-        return self.openCount > 0
 
     def _unresponsive(self, error: PeerUnresponsive) -> None:
         """There is nobody at the other end any more."""

@@ -103,7 +103,7 @@ class DecodingReader(Protocol):
             try:
                 self._end(Failure(ResponseFailed([Failure(error)], self._response)))
             finally:
-                self._transport().loseConnection()
+                self._giveUp()
         except BaseException:
             # The reader's own: it gets nothing more but its end.
             self._isDelivering = False
@@ -135,6 +135,15 @@ class DecodingReader(Protocol):
     def _transport(self) -> Any:
         return cast(Any, self.transport)
 
+    def _giveUp(self) -> None:
+        """
+        Want no more of the body. Over TLS a connection that is only lost goes on until its peer
+        agrees, and reads all that the peer has to send until then.
+        """
+        transport = self._transport()
+        # Somebody else's response may know only the gentle way.
+        getattr(transport, "abortConnection", transport.loseConnection)()
+
     def pauseProducing(self) -> None:
         """Deliver nothing until :meth:`resumeProducing`."""
         if not self.disconnecting:
@@ -152,7 +161,7 @@ class DecodingReader(Protocol):
         self._isPaused = False
         self._drop()
         if self._reason is None:
-            self._transport().loseConnection()
+            self._giveUp()
         else:
             # The body's transport has told the end already, and will not tell it again. From
             # within a delivery, it is told when that is over.

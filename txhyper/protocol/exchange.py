@@ -21,6 +21,7 @@ from txhyper.interfaces import IClaim
 from txhyper.protocol.expectation import AwaitedBody, isExpected
 from txhyper.protocol.reading import CANCEL, ReadingSide
 from txhyper.protocol.response import Response
+from txhyper.protocol.tunnel_body import TunnelBody
 from txhyper.protocol.upload import Upload
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ NO_ERROR = 0x0
 class Exchange(ReadingSide):
     """One request on one connection."""
 
-    __slots__ = ("_claim", "_upload", "request")
+    __slots__ = ("_claim", "_isTunnel", "_upload", "request")
 
     def __init__(self, wire: Wire, request: Request, claim: IClaim) -> None:
         super().__init__(wire)
@@ -44,6 +45,8 @@ class Exchange(ReadingSide):
         # None once it has been told.
         self._claim: IClaim | None = claim
         self._upload: Upload | None = None
+        # Whether a CONNECT was answered with a 2xx.
+        self._isTunnel = False
 
     # -- the request ---------------------------------------------------------------------------
 
@@ -123,6 +126,8 @@ class Exchange(ReadingSide):
         """The final response's head has come."""
         if self._limits is not None:
             self._limits.responded(self.expire)
+        if head.status < 300 and self.request.method == b"CONNECT":
+            self._openTunnel()
         if head.status >= 300:
             # The server does not want what this request carries. 2xx may be full duplex.
             self._stopUpload()
@@ -133,10 +138,32 @@ class Exchange(ReadingSide):
         if claim is not None:
             claim.responded(Response(self, head, self.opened().remaining))
 
+    def _openTunnel(self) -> None:
+        """What the request asked for is there; how long it is used is not the request's time."""
+        self._isTunnel = True
+        limits, self._limits = self._limits, None
+        if limits is not None:
+            limits.over()
+        if isinstance(self.request.body, TunnelBody):
+            self.request.body.opened(self)
+
+    @property
+    def unsent(self) -> int:
+        """Octets of the upload that wait to leave."""
+        outbound = self.opened().outbound
+        return 0 if outbound is None else outbound.queued
+
+    def closed(self, error: Exception | None = None) -> None:
+        """The stream has ended both ways. A tunnel that is half closed hears of it only here."""
+        if self._isTunnel:
+            self._stopUpload()
+            if isinstance(self.request.body, TunnelBody):
+                self.request.body.closed(self.opened().outbound is not None, error)
+
     def finished(self) -> None:
         """The response is complete."""
         # The two ways of a tunnel end apart.
-        if self.opened().sending and self.request.method != b"CONNECT":
+        if self.opened().sending and not self._isTunnel:
             # The server has answered in full and needs no more (RFC 9113 section 8.1). Not at once:
             # what is queued may end the stream in this turn, or the server's own RST_STREAM may.
             self._stopUpload()
@@ -154,6 +181,7 @@ class Exchange(ReadingSide):
             if self.stream.receiving != ENDED:
                 self._error = error
             self._end()
+            self.closed(error)
 
     # -- what the user does --------------------------------------------------------------------
 

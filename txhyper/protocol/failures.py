@@ -17,9 +17,12 @@ from twisted.web.client import (
 )
 from twisted.web.iweb import IResponse
 
-from txhyper.errors import HyperError, InvalidRequest
+from txhyper.errors import ConnectionFailed, HyperError, InvalidRequest
 
-__all__ = ["RESPONSE_DONE", "asRequestFailure", "asResponseFailure"]
+__all__ = ["INTERNAL_ERROR", "RESPONSE_DONE", "asRequestFailure", "asResponseFailure"]
+
+#: An error code (RFC 9113 section 7).
+INTERNAL_ERROR = 0x2
 
 #: A body ended as it should. One for all of them, as Twisted does with its own clean endings.
 RESPONSE_DONE = Failure(ResponseDone("the response is complete"))
@@ -35,6 +38,13 @@ def asRequestFailure(error: Exception) -> Failure:
     if isinstance(error, InvalidRequest) or not isinstance(error, (HyperError, CancelledError)):
         return Failure(error)
     return Failure(ResponseNeverReceived([Failure(error)]))
+
+
+def internalError(origin: str, error: Exception) -> ConnectionFailed:
+    """Something that should not happen has, in this process, while a frame was dealt with."""
+    return ConnectionFailed(
+        f"{origin}: {error!r} while a frame was dealt with (INTERNAL_ERROR)", INTERNAL_ERROR
+    )
 
 
 def asResponseFailure(error: Exception, response: IResponse | None) -> Failure:

@@ -34,8 +34,8 @@ from txhyper.interfaces import IClaim, IHTTPConnection
 from txhyper.protocol.claims import OwnRequests
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.ending import COMPLETE, Ending
+from txhyper.protocol.http11_body import BodyTransport
 from txhyper.protocol.http11_messages import (
-    BodyTransport,
     HTTP11Response,
     WrittenBody,
     headersOf,
@@ -87,9 +87,9 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         self._reactor = reactor
         self._bounds = bounds or Bounds()
         self._timer = Timer(reactor) if timer is None else timer
-        # The limits of the request at hand, and the one that has passed.
+        # The limits of the request at hand, and why the rest of its response is not to come.
         self._limits: RequestLimits | None = None
-        self._expired: Exception | None = None
+        self._cause: Exception | None = None
         self._persistent = persistent
         self._protocol = HTTP11ClientProtocol(self._quiescent)
         self._closing = False
@@ -251,8 +251,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         self._ending = Ending()
         response._bodyDataFinished = partial(self._bodyEnded, response, parser, self._ending)
         if self._limits is not None:
-            self._limits.responded(self._expire)
-            response._bodyDataReceived = partial(self._bodyReceived, response, self._limits)
+            self._limits.responded(self._giveUp)
         parser.allHeadersReceived()
         # Told as soon as it is here: Twisted waits until the request has been written.
         self._responded(response, claim)
@@ -277,10 +276,6 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         fields = response.headers.getAllRawHeaders()
         request.inform(response.code, [(name, one) for name, values in fields for one in values])
 
-    def _bodyReceived(self, response: Any, limits: RequestLimits, data: bytes) -> None:
-        limits.begin("bodyIdle")
-        type(response)._bodyDataReceived(response, data)
-
     def _bodyEnded(
         self, response: Any, parser: Any, ending: Ending, reason: Failure | None = None
     ) -> None:
@@ -290,13 +285,12 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         """
         # Without what was put before Twisted's own, response and connection are no circle.
         vars(response).pop("_bodyDataFinished")
-        vars(response).pop("_bodyDataReceived", None)
         if self._limits is not None:
             self._limits.over()
         lost = self._lost
         isVague = reason is not None and reason.check(PotentialDataLoss)
         isCut = isVague and lost is not None and not lost.check(ConnectionDone)
-        if isCut or (reason is not None and self._expired is not None):
+        if isCut or (reason is not None and self._cause is not None):
             isVague = False
             cause = self._translate(None if lost is None else lost.value)
             reason = Failure(ResponseFailed([Failure(cause)], response))
@@ -328,8 +322,8 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
 
     def _responded(self, response: Any, claim: IClaim) -> None:
         if self._isTold(claim):
-            transport = response._transport = BodyTransport(
-                response._transport, self._ending, self._limits, self.abort, self._fromAnyThread
+            transport = BodyTransport(
+                response._transport, self._limits, self.origin, self._giveUp, self._fromAnyThread
             )
             unread = partial(self._fromAnyThread, partial(self._unread, self._ending))
             if response.code >= 300:
@@ -350,7 +344,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
 
     def _translate(self, error: BaseException | None) -> Exception:
         """Why there is no response, or not all of it."""
-        return self._expired or translated(error, self.origin)
+        return self._cause or translated(error, self.origin)
 
     def cancel(self, claim: IClaim, error: Exception | None = None) -> None:
         """Give a request up. Over HTTP/1.1 this costs the connection."""
@@ -361,9 +355,9 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
             self.abort()
             claim.failed(error or CancelledError())
 
-    def _expire(self, error: Exception) -> None:
-        """The time for the rest of a response is up."""
-        self._expired = error
+    def _giveUp(self, error: Exception) -> None:
+        """The time for the rest of a response is up, or its reader does not want it."""
+        self._cause = self._cause or error
         self.abort()
 
     def ping(self) -> Deferred[float]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IConsumer, IProtocol, IReactorTime
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed, ResponseFailed
@@ -29,80 +29,11 @@ from txhyper.protocol.bodies import BytesBody
 from txhyper.protocol.body import ReadableBody
 from txhyper.protocol.ending import Ending
 from txhyper.protocol.expectation import AwaitedBody, isExpected
+from txhyper.protocol.http11_body import BodyTransport
 from txhyper.protocol.request import Request
-from txhyper.protocol.timeouts import RequestLimits
 from txhyper.protocol.upload import Upload
 
-__all__ = ["BodyTransport", "HTTP11Response", "WrittenBody", "headersOf", "settle", "translated"]
-
-
-@implementer(IPushProducer)
-class BodyTransport:
-    """What Twisted gives the reader of a body, and what its own ``readBody`` looks for besides."""
-
-    def __init__(
-        self,
-        proxy: Any,
-        ending: Ending,
-        limits: RequestLimits | None,
-        abort: Callable[[], None],
-        fromAnyThread: Callable[..., None],
-    ) -> None:
-        """
-        :param proxy: Twisted's, which does nothing once the response is over.
-        :param abort: aborts the connection.
-        :param fromAnyThread: calls in the reactor's thread.
-        """
-        self._proxy = proxy
-        self._ending = ending
-        self._limits = limits
-        self._abort = abort
-        self._fromAnyThread = fromAnyThread
-        # Whether the reader has paused, and whether it had before it was resumed last.
-        self._isPaused = self._wasPaused = False
-
-    def begin(self) -> None:
-        """The body gets its reader."""
-        if self._limits is not None and not self._ending.isOver:
-            self._limits.begin("bodyIdle")
-
-    def begun(self) -> None:
-        """
-        The reader has had what was held. Twisted has resumed then, as the last thing, although
-        the reader may have paused.
-        """
-        if self._wasPaused:
-            self.pauseProducing()
-
-    def pauseProducing(self) -> None:
-        """Deliver nothing until :meth:`resumeProducing`."""
-        self._isPaused = True
-        if self._limits is not None:
-            self._limits.end("bodyIdle")
-        self._proxy.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """Deliver what comes."""
-        self._wasPaused, self._isPaused = self._isPaused, False
-        self.begin()
-        self._proxy.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """Give the body up."""
-        self._proxy.stopProducing()
-
-    def loseConnection(self) -> None:
-        """Give the body up."""
-        self._proxy.loseConnection()
-
-    def abortConnection(self) -> None:
-        """Give the body up, which over HTTP/1.1 costs the connection; after its end, nothing."""
-        if not self._ending.isOver:
-            self._abort()
-
-    def forget(self) -> None:
-        """Give the body up, from whatever thread the garbage collector runs in."""
-        self._fromAnyThread(self.abortConnection)
+__all__ = ["HTTP11Response", "WrittenBody", "headersOf", "settle", "translated"]
 
 
 @implementer(IHyperResponse)
@@ -144,9 +75,7 @@ class HTTP11Response(
 
     def _deliver(self, reader: IProtocol, isFramed: bool) -> None:
         self._unread = None
-        self._transport.begin()
-        self.original.deliverBody(reader)
-        self._transport.begun()
+        self._transport.deliver(self.original, reader)
 
     def whenTrailers(self) -> Deferred[Headers]:
         """As :meth:`txhyper.interfaces.IHyperResponse.whenTrailers`."""
@@ -243,14 +172,15 @@ class WrittenBody:
 
     def uploadFinished(self) -> None:
         """Everything has been written."""
-        request, encoder = self._request, self._consumer
+        request, encoder, result = self._request, self._consumer, None
         try:
             if request.hasTrailers:
                 encoder.transport = LastChunk(encoder.transport, request.trailerFields())
         except Exception:  # noqa: BLE001 - the trailers are made by a user's code
-            self._written.errback(Failure())
-        else:
-            self._written.callback(None)
+            result = Failure()
+        # That code may have cancelled the request.
+        if not self._written.called:
+            self._written.callback(result)
 
     def uploadFailed(self, error: Exception) -> None:
         """The producer failed, or wrote more or less than it had announced."""

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from txhyper.errors import PeerUnresponsive
+
+if TYPE_CHECKING:
+    from txhyper.protocol.connection import HTTP2ClientProtocol
 
 __all__ = ["KeepAlive", "Liveness"]
 
@@ -55,11 +58,9 @@ class KeepAlive:
 
     __slots__ = (
         "_asked",
-        "_isBusy",
+        "_connection",
         "_liveness",
         "_lost",
-        "_origin",
-        "_ping",
         "_reactor",
         "_timer",
         "isSuspect",
@@ -70,22 +71,16 @@ class KeepAlive:
         self,
         reactor: IReactorTime,
         liveness: Liveness,
-        origin: str,
-        ping: Callable[[], Deferred[float]],
-        isBusy: Callable[[], bool],
+        connection: HTTP2ClientProtocol,
         lost: Callable[[PeerUnresponsive], None],
     ) -> None:
         """
-        :param origin: for messages.
-        :param ping: sends a PING.
-        :param isBusy: whether a stream is open.
+        :param connection: has an origin, an open count, and sends PINGs.
         :param lost: told when the peer gave no sign of life.
         """
         self._reactor = reactor
         self._liveness = liveness
-        self._origin = origin
-        self._ping = ping
-        self._isBusy = isBusy
+        self._connection = connection
         self._lost = lost
         self.lastHeard = reactor.seconds()
         self.isSuspect = False
@@ -123,7 +118,7 @@ class KeepAlive:
         interval = self._liveness.interval
         assert interval is not None
         isSilent = self._reactor.seconds() >= self.lastHeard + interval
-        if isSilent and (self._liveness.whenIdle or self._isBusy()):
+        if isSilent and (self._liveness.whenIdle or self._connection.openCount):
             self._ask()
         else:
             self._schedule()
@@ -133,7 +128,7 @@ class KeepAlive:
         self._asked = self._reactor.seconds()
         self._timer = self._reactor.callLater(self._liveness.deadline, self._late)
         # If it fails, the connection has.
-        self._ping().addCallbacks(self._answered, lambda failure: None)
+        self._connection.ping().addCallbacks(self._answered, lambda failure: None)
 
     def _answered(self, seconds: float) -> None:
         self.stop()
@@ -147,10 +142,10 @@ class KeepAlive:
             # The answer may stand behind a large body, which is a sign of life itself.
             self._answered(0.0)
             return
-        deadline = self._liveness.deadline
+        origin, deadline = self._connection.origin, self._liveness.deadline
         self._lost(
             PeerUnresponsive(
-                f"{self._origin}: no sign of life within {deadline} s of a PING (option deadline "
-                "of Liveness)"
+                f"{origin}: no sign of life within {deadline} s of a PING (option deadline of "
+                "Liveness)"
             )
         )

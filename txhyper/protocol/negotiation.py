@@ -21,6 +21,7 @@ from twisted.internet.interfaces import (
     IProtocolNegotiationFactory,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -44,6 +45,8 @@ Speaker = Any
 class Negotiator(Protocol):
     """The protocol of a connection that has none yet."""
 
+    _log = Logger()
+
     def __init__(self, factory: NegotiatingFactory) -> None:
         self._factory = factory
         self._speaker: Speaker = None
@@ -52,7 +55,7 @@ class Negotiator(Protocol):
         """Without TLS there is nothing to wait for, and nothing to negotiate."""
         if not INegotiated.providedBy(self.transport):
             factory = self._factory
-            self._speak(factory.makeHTTP2() if factory.isPriorKnowledge else factory.makeHTTP11())
+            self._speak(factory.makeHTTP2 if factory.isPriorKnowledge else factory.makeHTTP11)
 
     def handshakeCompleted(self) -> None:
         """
@@ -63,7 +66,7 @@ class Negotiator(Protocol):
         transport = cast(Any, self.transport)
         if transport.negotiatedProtocol != b"h2":
             if b"http/1.1" in self._factory.acceptableProtocols():
-                self._speak(self._factory.makeHTTP11())
+                self._speak(self._factory.makeHTTP11)
             else:
                 self.refuse(
                     NegotiationFailed(f"{self._factory.origin}: the server does not speak HTTP/2")
@@ -71,7 +74,7 @@ class Negotiator(Protocol):
             return
         suite = transport.getHandle().get_cipher_name()
         if _allowed(suite):
-            self._speak(self._factory.makeHTTP2())
+            self._speak(self._factory.makeHTTP2)
         else:
             self.refuse(
                 NegotiationFailed(
@@ -80,29 +83,50 @@ class Negotiator(Protocol):
                 )
             )
 
-    def _speak(self, speaker: Speaker) -> None:
-        self._speaker = speaker
-        speaker.makeConnection(self.transport)
-        self._factory.chosen(speaker)
+    def _speak(self, make: Callable[[], Speaker]) -> None:
+        if self._factory.ready.called:
+            # Whoever dialled has given up, and the connection is on its way out.
+            return
+        try:
+            speaker = self._speaker = make()
+            speaker.makeConnection(self.transport)
+        except Exception as raised:  # noqa: BLE001 - the transport may be gone, or a user's class fail
+            self._speaker = None
+            error = NegotiationFailed(
+                f"{self._factory.origin}: the connection could not begin: {explain(raised)}"
+            )
+            error.__cause__ = raised
+            self.refuse(error)
+        else:
+            self._factory.chosen(speaker)
 
     def refuse(self, error: HyperError) -> None:
         """Hang up without a word of HTTP."""
         self._factory.failed(error)
-        cast(Any, self.transport).abortConnection()
+        self.hangUp()
+
+    def hangUp(self) -> None:
+        """Cut the connection, which may be gone already, or know nothing of being cut."""
+        if self.transport is not None:
+            try:
+                cast(Any, self.transport).abortConnection()
+            except Exception:  # noqa: BLE001 - nobody is helped by hearing of it
+                self._log.failure("{name}: cannot be aborted", name=self._factory.origin)
 
     def dataReceived(self, data: bytes) -> None:
-        """Step aside."""
-        self._speaker.dataReceived(data)
+        """Step aside. What comes when nobody will ever speak is of no interest."""
+        if self._speaker is not None:
+            self._speaker.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass the end on; before the choice it is a failure of TLS, or of the network."""
+        """Pass the end on; before the choice is told it is a failure of TLS, or of the network."""
+        what = "the TLS handshake failed"
         if self._speaker is not None:
+            what = "the connection ended as it began"
             self._speaker.connectionLost(reason)
-            return
-        error = NegotiationFailed(
-            f"{self._factory.origin}: the TLS handshake failed: {explain(reason.value)}"
-        )
+        error = NegotiationFailed(f"{self._factory.origin}: {what}: {explain(reason.value)}")
         error.__cause__ = reason.value
+        # After the choice this is told to nobody.
         self._factory.failed(error)
 
 
@@ -150,9 +174,10 @@ class NegotiatingFactory(Factory):
         return self._negotiator
 
     def chosen(self, speaker: IHTTPConnection) -> None:
-        """The protocol speaks."""
+        """The protocol speaks, if its connection has not ended meanwhile."""
         self._negotiator = None
-        self.ready.callback(speaker)
+        if not self.ready.called:
+            self.ready.callback(speaker)
 
     def failed(self, error: HyperError) -> None:
         """It never will. Only the first reason counts."""
@@ -167,7 +192,7 @@ class NegotiatingFactory(Factory):
 
     def _cancelled(self, deferred: Deferred[IHTTPConnection]) -> None:
         if self._negotiator is not None:
-            cast(Any, self._negotiator.transport).abortConnection()
+            self._negotiator.hangUp()
 
 
 def explain(error: BaseException | None) -> str:

@@ -1,9 +1,10 @@
 """
 A stream as a tunnel: what CONNECT opens (RFC 9113 section 8.5).
 
-Owns the two ends of it: the body of the request, into which a protocol's octets go, and the reader
-of the response, from which they come. To the protocol both together are a transport, and to whoever
-connects they are an endpoint. Nothing is written before the proxy has answered with a 2xx.
+Puts the two ends of it together: the body of the request, into which a protocol's octets go
+(:mod:`txhyper.protocol.tunnel_body`), and the reader of the response, from which they come. To the
+protocol both are a transport, and to whoever connects they are an endpoint. Nothing is written
+before the proxy has answered with a 2xx.
 
 END_STREAM means what FIN means to TCP. A stream that ends in any other way is a connection that was
 lost.
@@ -20,6 +21,7 @@ from twisted.internet.error import ConnectionAborted, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
+    IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
     IProtocolFactory,
@@ -32,16 +34,17 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH
 from zope.interface import implementer
 
 from txhyper.errors import TunnelRefused
-from txhyper.interfaces import IHyperResponse, IReplayableBody
+from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.request import Request
+from txhyper.protocol.tunnel_body import TunnelBody
 
 __all__ = ["TunnelAddress", "TunnelEndpoint"]
 
-#: Seconds that the other end has to close its side of a tunnel, once we have closed ours.
+#: Seconds that the other end has to close its side of a tunnel, once ours has left, or to take some
+#: of what has to leave before.
 CLOSE_TIMEOUT = 5.0
 
 
@@ -97,101 +100,27 @@ class TunnelEndpoint:
     def _answered(
         self, response: IHyperResponse, body: TunnelBody, factory: IProtocolFactory
     ) -> IProtocol:
+        try:
+            tunnel = self._tunnel(response.code, body, factory)
+        except BaseException:
+            # The traceback holds the response, and whoever keeps that would keep the stream.
+            response.read(decodeContent=False).addErrback(lambda _: None).cancel()
+            body.abort()
+            raise
+        cast(Any, response).deliverBody(tunnel.reader)
+        return tunnel.protocol
+
+    def _tunnel(self, status: int, body: TunnelBody, factory: IProtocolFactory) -> Tunnel:
         target, proxy = self._authority.decode("latin-1"), self._proxyURI.decode("latin-1")
-        if not 200 <= response.code < 300:
+        if not 200 <= status < 300:
             raise TunnelRefused(
-                f"{proxy}: the proxy answers CONNECT {target} with {response.code}", response.code
+                f"{proxy}: the proxy answers CONNECT {target} with {status}", status
             )
         address = TunnelAddress(target, proxy)
         protocol = factory.buildProtocol(address)
         if protocol is None:
             raise NoProtocol
-        tunnel = Tunnel(self._reactor, address, body, protocol)
-        cast(Any, response).deliverBody(tunnel.reader)
-        return protocol
-
-
-@implementer(IReplayableBody)
-class TunnelBody:
-    """
-    The way into a tunnel. It may be begun more than once, as nothing is written into it before
-    there is an answer.
-    """
-
-    length = UNKNOWN_LENGTH
-
-    def __init__(self) -> None:
-        self._consumer: Any = None
-        self._finished: Deferred[None] = Deferred()
-        # Who writes for the protocol, and is to be paused.
-        self.producer: Any = None
-        self._isPaused = False
-
-    @property
-    def isOpen(self) -> bool:
-        """Whether octets can be written into it."""
-        return self._consumer is not None
-
-    def rewind(self) -> None:
-        """There is nothing to do."""
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Open it. :return: fires once :meth:`finish` has been called."""
-        self._consumer = consumer
-        self._finished = Deferred()
-        return self._finished
-
-    def write(self, data: bytes) -> None:
-        """Octets on their way in; none after the end."""
-        if self._consumer is not None:
-            self._consumer.write(data)
-
-    def finish(self) -> None:
-        """END_STREAM follows what has been written."""
-        if self._consumer is not None:
-            self._consumer = None
-            self._finished.callback(None)
-
-    def abort(self) -> None:
-        """Reset the stream, which is open."""
-        self._consumer = None
-        self._finished.errback(ConnectionAborted())
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Somebody writes for the protocol, unless it is too late."""
-        if self._consumer is None:
-            producer.stopProducing()
-        elif streaming:
-            self.producer = producer
-            if self._isPaused:
-                producer.pauseProducing()
-        else:
-            self._consumer.registerProducer(producer, False)
-
-    def unregisterProducer(self) -> None:
-        """It has written everything."""
-        self.producer = None
-        if self._consumer is not None:
-            self._consumer.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        """The stream's window, or the transport, takes no more."""
-        self._isPaused = True
-        if self.producer is not None:
-            self.producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """They take more."""
-        self._isPaused = False
-        if self.producer is not None:
-            self.producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """The stream is gone."""
-        self._consumer = None
-        producer, self.producer = self.producer, None
-        if producer is not None:
-            producer.stopProducing()
+        return Tunnel(self._reactor, address, body, protocol)
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
@@ -199,8 +128,9 @@ class Tunnel:
     """
     The transport of a protocol at this end of a tunnel.
 
+    :ivar protocol: whose transport it is.
     :ivar reader: for the response's body.
-    :ivar disconnecting: whether :meth:`loseConnection` has been called.
+    :ivar disconnecting: whether :meth:`loseConnection` has been called, or the end has come.
     """
 
     def __init__(
@@ -209,20 +139,27 @@ class Tunnel:
         self._reactor = reactor
         self._address = address
         self._body = body
-        self._protocol = protocol
+        self.protocol = protocol
         self.disconnecting = False
+        # Whether our side is to be closed, once the producer has written everything.
+        self._isClosing = False
         # Whether the other end has closed its side, or the stream has failed.
         self._isReadOver = False
-        # How the protocol is told of the end, where that is not how the stream says.
+        # Whether the protocol has been told of the end.
+        self._isLost = False
+        # How the protocol is told of it, where that is not how the stream says.
         self._reason: Failure | None = None
-        self._timer: Any = None
+        # Looks whether the other end still reads; and the end that is told in the next turn.
+        self._timer: IDelayedCall | None = None
+        self._ending: IDelayedCall | None = None
         self.reader = TunnelReader(self)
+        body.onClosed = self._closed
 
     # -- what the protocol does ----------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Octets to the other end."""
-        if not self.disconnecting:
+        """Octets to the other end. Once our side is to be closed, only a producer's are taken."""
+        if not self._isClosing or self._body.producer is not None:
             self._body.write(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
@@ -231,54 +168,70 @@ class Tunnel:
 
     def loseWriteConnection(self) -> None:
         """END_STREAM follows what has been written; what comes is still read."""
-        self._body.finish()
-        self._endIfBothAreClosed()
+        self._isClosing = True
+        self._closeWhenWritten()
 
     def loseConnection(self) -> None:
         """
-        END_STREAM follows what has been written. The protocol's ``connectionLost`` follows the
-        other end's, or comes after some seconds without one.
+        END_STREAM follows what has been written, and what a producer has still to write. The
+        protocol's ``connectionLost`` follows the other end's.
+
+        If that does not come some seconds after ours has left, the stream is reset; likewise if the
+        other end takes nothing for as long.
         """
-        if not self.disconnecting:
-            self.disconnecting = True
-            if self._body.producer is None:
-                self._close()
+        self.disconnecting = True
+        self.loseWriteConnection()
 
-    def _close(self) -> None:
-        self._body.finish()
-        if not self._endIfBothAreClosed():
-            self._timer = self._reactor.callLater(CLOSE_TIMEOUT, self._late)
+    def _closeWhenWritten(self) -> None:
+        if self._body.producer is None and not self._isLost:
+            self._body.finish()
+            if self._isReadOver and not self._body.unsent:
+                # Never from within a call of the protocol's own.
+                self._endSoon(connectionDone)
+            elif self._isReadOver or self.disconnecting:
+                self._watch()
 
-    def _endIfBothAreClosed(self) -> bool:
-        if self._isReadOver:
-            # Never from within a call of the protocol's own.
-            self._reactor.callLater(0, self._lost, connectionDone)
-        return self._isReadOver
+    def _watch(self) -> None:
+        """From now on the other end has to do something."""
+        if self._timer is None:
+            # What can leave at once leaves in this turn.
+            self._timer = self._reactor.callLater(0, self._look, -1)
 
-    def _late(self) -> None:
+    def _look(self, before: int) -> None:
         self._timer = None
-        self._reason = connectionDone
-        self._bodyTransport().abortConnection()
+        unsent = self._body.unsent
+        if unsent != before:
+            self._timer = self._reactor.callLater(CLOSE_TIMEOUT, self._look, unsent)
+        else:
+            self._cut(Failure(ConnectionAborted()) if unsent else connectionDone)
 
     def abortConnection(self) -> None:
         """Reset the stream with CANCEL, if it is not closed both ways."""
-        self.disconnecting = True
-        self._reason = Failure(ConnectionAborted())
-        if not self._isReadOver:
-            self._bodyTransport().abortConnection()
-        elif self._body.isOpen:
+        if not self._isLost:
+            self._cut(Failure(ConnectionAborted()))
+
+    def _cut(self, reason: Failure) -> None:
+        self.disconnecting = self._isClosing = True
+        self._reason = self._reason or reason
+        if self._isReadOver:
             self._body.abort()
-            self._reactor.callLater(0, self._lost, self._reason)
+            self._endSoon(reason)
+        else:
+            self._bodyTransport().abortConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Have a producer paused while the stream's window is closed."""
+        """
+        Have a producer paused while the stream's window is closed, and stopped at the end.
+
+        :raises RuntimeError: there is one already.
+        """
         self._body.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """The producer has written everything."""
         self._body.unregisterProducer()
-        if self.disconnecting and self._timer is None and self._body.isOpen:
-            self._close()
+        if self._isClosing:
+            self._closeWhenWritten()
 
     def pauseProducing(self) -> None:
         """Deliver nothing: the stream's window closes."""
@@ -323,32 +276,63 @@ class Tunnel:
 
     def opened(self) -> None:
         """The proxy has answered."""
-        self._protocol.makeConnection(self)
+        self.protocol.makeConnection(self)
 
     def received(self, data: bytes) -> None:
         """Octets from the other end; after the farewell they are of no interest."""
         if not self.disconnecting:
-            self._protocol.dataReceived(data)
+            self.protocol.dataReceived(data)
 
     def ended(self, reason: Failure) -> None:
         """Nothing more will come."""
         self._isReadOver = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if not reason.check(ResponseDone):
-            self._lost(self._reason or _inner(reason))
+            self._lost(_inner(reason))
             return
-        half = IHalfCloseableProtocol(self._protocol, None)
-        if half is not None and self._body.isOpen and not self.disconnecting:
-            half.readConnectionLost()
+        half = IHalfCloseableProtocol(self.protocol, None)
+        if half is None or not self._body.isOpen:
+            self._endWhenSent()
+        elif not self.disconnecting:
+            try:
+                half.readConnectionLost()
+            except BaseException:
+                # It does not know that it has to go on.
+                self._cut(Failure())
+                raise
+
+    def _endWhenSent(self) -> None:
+        """Both sides are closed, but octets of ours may have to wait."""
+        self.disconnecting = self._isClosing = True
+        self._body.stop()
+        self._body.finish()
+        if self._body.unsent:
+            self._watch()
         else:
-            self._body.finish()
-            self._lost(connectionDone)
+            self._lost(self._body.error or connectionDone)
+
+    # -- what the body tells -------------------------------------------------------------------
+
+    def _closed(self, reason: Failure | None) -> None:
+        """
+        There is no way in any more. Before the reader has been told of its end that is its affair.
+
+        :param reason: what it was cut off by; None if all has left.
+        """
+        if self._isReadOver and not self._isLost:
+            self._endSoon(reason or connectionDone)
+
+    def _endSoon(self, reason: Failure) -> None:
+        if self._ending is None:
+            self._ending = self._reactor.callLater(0, self._lost, reason)
 
     def _lost(self, reason: Failure) -> None:
-        self.disconnecting = True
-        self._protocol.connectionLost(reason)
+        """Tell the protocol, once."""
+        self.disconnecting = self._isClosing = self._isLost = True
+        for call in (self._timer, self._ending):
+            if call is not None and call.active():
+                call.cancel()
+        self._body.stop()
+        self.protocol.connectionLost(self._reason or reason)
 
 
 def _inner(reason: Failure) -> Failure:
