@@ -26,8 +26,10 @@ from tests.client.scene import (
 from txhyper.client.lease import Lease
 from txhyper.client.route import Route
 from txhyper.core.bounds import Bounds
+from txhyper.core.retries import FIRST_PAUSE
 from txhyper.errors import (
     ConnectionTerminated,
+    ConnectionUnusable,
     GoneAway,
     HTTP11Required,
     InvalidRequest,
@@ -82,6 +84,7 @@ class ReplayTests(PoolTestCase):
         for number in range(3):
             self.assertNoResult(deferred)
             self.dials[number].h2().peer.sendGoAway(0, NO_ERROR, b"not today")
+            self.clock.advance(1)
         gone = self.reasonOf(deferred, GoneAway)
         self.assertEqual((NO_ERROR, b"not today"), (gone.code, gone.debug_data))
         self.assertEqual(3, len(self.dials))
@@ -115,8 +118,43 @@ class ReplayTests(PoolTestCase):
             streamId = connection.peer.expectHeaders().streamId
             self.assertEqual(2 * number + 1, streamId)
             connection.peer.sendReset(streamId, REFUSED_STREAM)
+            self.clock.advance(1)
         self.reasonOf(deferred, StreamRefused)
         self.assertNoRequest(connection)
+
+    def test_backOff(self) -> None:
+        """Again at once, and then after a pause, in which it may be cancelled."""
+        deferred = self.send(b"POST")
+        connection = self.only().h2()
+        for _ in range(2):
+            connection.peer.sendReset(connection.peer.expectHeaders().streamId, REFUSED_STREAM)
+        self.assertNoRequest(connection)
+        self.assertEqual(1, self.pool.snapshot()[0].waiting)
+        self.clock.advance(FIRST_PAUSE)
+        connection.peer.sendReset(connection.peer.expectHeaders().streamId, REFUSED_STREAM)
+        self.reasonOf(deferred, StreamRefused)
+
+    def test_cancelledInThePause(self) -> None:
+        """Nothing is sent any more, and no timer is left."""
+        deferred = self.send(b"POST")
+        connection = self.only().h2()
+        for _ in range(2):
+            connection.peer.sendReset(connection.peer.expectHeaders().streamId, REFUSED_STREAM)
+        deferred.cancel()
+        self.reasonOf(deferred, CancelledError)
+        self.clock.advance(FIRST_PAUSE)
+        self.assertNoRequest(connection)
+
+    def test_closedInThePause(self) -> None:
+        """A pool that is closed fails those who rest as well."""
+        deferred = self.send(b"POST")
+        connection = self.only().h2()
+        for _ in range(2):
+            connection.peer.sendReset(connection.peer.expectHeaders().streamId, REFUSED_STREAM)
+        closed = self.pool.closeCachedConnections()
+        self.reasonOf(deferred, ConnectionUnusable)
+        self.network.settle()
+        self.successResultOf(closed)
 
     def test_refusedOnce(self) -> None:
         """Of a request that was refused once the caller sees the response only."""

@@ -20,6 +20,7 @@ from tests.client.scene import (
     Producer,
 )
 from txhyper.core import frames
+from txhyper.core.retries import FIRST_PAUSE
 from txhyper.errors import ConnectionTerminated, StreamRefused
 from txhyper.interfaces import IReplayableBody
 
@@ -134,6 +135,7 @@ class ReplayTests(PoolTestCase):
         self.assertEqual(b"100-continue", sent(connection)[1][b"expect"])
         self.assertEqual([], body.calls)
         connection.peer.sendGoAway(0)
+        self.clock.advance(FIRST_PAUSE)
         connection = self.dials[1].h2()
         sent(connection)
         self.assertEqual([], body.calls)
@@ -157,6 +159,46 @@ class ReplayTests(PoolTestCase):
         connection.peer.sendReset(sent(connection)[0], REFUSED_STREAM)
         self.reasonOf(deferreds[0], CancelledError)
         self.assertNoRequest(connection)
+
+
+class MisdirectedTests(PoolTestCase):
+    """421: a server that is not the one to ask (RFC 9110 section 15.5.20)."""
+
+    def test_elsewhere(self) -> None:
+        """It is asked once more, on a fresh connection; the old one takes nothing any more."""
+        old = self.warm()
+        neighbour = self.send(path=b"/n")
+        neighbourId = old.peer.expectHeaders().streamId
+        deferred = self.send(b"POST", path=b"/p", body=Replayed())
+        stream, _, body, _ = sent(old)
+        self.assertEqual(b"abc", body)
+        old.peer.sendHeaders(stream, [(b":status", b"421")])
+        new = self.dials[1].h2()
+        stream, fields, body, ended = sent(new)
+        self.assertEqual((b"/p", b"abc", True), (fields[b":path"], body, ended))
+        new.answer(stream, b"here")
+        self.assertEqual(b"here", self.bodyOf(deferred))
+        self.assertFalse(old.transport.isClosing)
+        old.answer(neighbourId, b"fine")
+        self.assertEqual(b"fine", self.bodyOf(neighbour))
+        self.assertTrue(old.transport.isClosing)
+
+    def test_once(self) -> None:
+        """The second time it is the answer."""
+        deferred = self.send()
+        for number in range(2):
+            connection = self.dials[number].h2()
+            stream = connection.peer.expectHeaders().streamId
+            connection.answer(stream, b"go away", [(b":status", b"421")])
+        self.assertEqual(421, self.successResultOf(deferred).code)
+        self.assertEqual(2, len(self.dials))
+
+    def test_begun(self) -> None:
+        """A body that cannot be produced again makes the first answer the last."""
+        deferred = self.send(b"POST", body=Producer(3))
+        connection = self.only().h2()
+        connection.answer(connection.peer.expectHeaders().streamId, b"", [(b":status", b"421")])
+        self.assertEqual(421, self.successResultOf(deferred).code)
 
 
 class ExpectationFailedTests(PoolTestCase):

@@ -526,6 +526,7 @@ class RequiredTests(PoolTestCase):
         for number in range(self.pool.bounds.attempts):
             self.assertNoResult(deferred)
             self.dials[number].h2().peer.sendReset(1, HTTP_1_1_REQUIRED)
+            self.clock.advance(1)
         self.reasonOf(deferred, HTTP11Required)
         self.assertEqual(self.pool.bounds.attempts, len(self.dials))
 

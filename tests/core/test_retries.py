@@ -6,7 +6,7 @@ from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txhyper.core.retries import IDEMPOTENT, is_safe
+from txhyper.core.retries import FIRST_PAUSE, IDEMPOTENT, backoff, is_safe
 from txhyper.errors import (
     ConnectionTerminated,
     ConnectionUnusable,
@@ -78,3 +78,8 @@ class RetryTests(SynchronousTestCase):
     def test_not_with_a_body(self) -> None:
         """Nor is what had a body repeated."""
         self.assertFalse(is_safe(ConnectionTerminated(""), b"PUT", True, True, True))
+
+    def test_backoff(self) -> None:
+        """The first retry is at once; each one after the second waits twice as long."""
+        pauses = [backoff(attempts) / FIRST_PAUSE for attempts in range(1, 6)]
+        self.assertEqual([0, 1, 2, 4, 8], pauses)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
-from txhyper.core.retries import is_safe
+from txhyper.core.retries import backoff, is_safe
 from txhyper.errors import ConnectionUnusable, GoneAway, HTTP11Required
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.failures import asRequestFailure
@@ -27,6 +27,9 @@ __all__ = ["Lease"]
 
 #: The status of a server that does not do what it was told to expect (RFC 9110 section 15.5.18).
 EXPECTATION_FAILED = 417
+#: That of a server that is not the one to ask (RFC 9110 section 15.5.20).
+MISDIRECTED = 421
+NOT_ABOUT_THE_REQUEST = (EXPECTATION_FAILED, MISDIRECTED)
 
 
 @implementer(IClaim)
@@ -38,7 +41,16 @@ class Lease:
         wherever it is: nothing was sent if it waited, else its stream alone is reset.
     """
 
-    __slots__ = ("_attempts", "_connection", "_origin", "_reused", "deferred", "request", "token")
+    __slots__ = (
+        "_attempts",
+        "_connection",
+        "_isMisdirected",
+        "_origin",
+        "_reused",
+        "deferred",
+        "request",
+        "token",
+    )
 
     def __init__(self, origin: Origin, request: Request) -> None:
         self._origin = origin
@@ -47,6 +59,8 @@ class Lease:
         self._connection: IHTTPConnection | None = None
         self.token: object = None
         self._reused = False
+        # Whether a server has said that it is not the one to ask.
+        self._isMisdirected = False
         self.deferred: Deferred[IHyperResponse] | None = Deferred(self._cancel)
 
     def start(self, timeouts: Timeouts | None) -> Deferred[IHyperResponse]:
@@ -84,8 +98,8 @@ class Lease:
         """The response is here; from now on it is between the stream and its reader."""
         connection = self._connection
         self._connection = self.token = None
-        if response.code == EXPECTATION_FAILED and self._isRepeatable(connection):
-            # This answer is about the expectation, and not about what was asked for.
+        if response.code in NOT_ABOUT_THE_REQUEST and self._isRepeatable(connection, response.code):
+            # The answer is about the expectation, or the connection.
             request = self.request
             if request.limits is not None:
                 request.limits = request.limits.handOver(self._giveUp)
@@ -97,14 +111,21 @@ class Lease:
         assert deferred is not None
         deferred.callback(response)
 
-    def _isRepeatable(self, connection: IHTTPConnection | None) -> bool:
-        """Whether a request may be repeated without its expectation, which it then loses."""
+    def _isRepeatable(self, connection: IHTTPConnection | None, status: int) -> bool:
+        """
+        Whether to repeat a request: without its expectation, which it then loses, or once on
+        another connection, as this one takes no more.
+        """
         request = self.request
-        return (
-            self._origin.mayRetry(connection, self._attempts)
-            and request.canBeSent
-            and request.withdrawExpectation()
-        )
+        if not (self._origin.mayRetry(connection, self._attempts) and request.canBeSent):
+            return False
+        if status == EXPECTATION_FAILED:
+            return request.withdrawExpectation()
+        if self._isMisdirected or connection is None:
+            return False
+        self._isMisdirected = True
+        connection.close()
+        return True
 
     def failed(self, error: Exception) -> None:
         """Try again where that is safe and allowed, else tell the user."""
@@ -139,7 +160,7 @@ class Lease:
         else:
             # Whoever rewinds may have cancelled it.
             if self.deferred is not None:
-                self._origin.place(self)
+                self._origin.placeLater(self, backoff(self._attempts))
 
     def abandon(self, error: Exception) -> None:
         """Fail the user's Deferred."""

@@ -12,6 +12,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twisted.internet.interfaces import IDelayedCall
+
 from txhyper.client.dial import Dial
 from txhyper.core.selection import Choice, select
 from txhyper.errors import ConnectionUnusable
@@ -40,8 +42,8 @@ class OriginState:
 
     :ivar name: such as ``https://example.com``.
     :ivar dialling: connections that are being made.
-    :ivar waiting: requests that wait for one of them; those that wait for a free stream are with
-        their connection.
+    :ivar waiting: requests that wait for one of them, or for another attempt; those that wait for
+        a free stream are with their connection.
     :ivar connections: those that are alive, oldest first.
     """
 
@@ -64,6 +66,7 @@ class Origin:
         "_http11",
         "_multiplexed",
         "_pool",
+        "_resting",
         "_waiting",
         "connections",
         "name",
@@ -77,6 +80,8 @@ class Origin:
         self.connections: list[IHTTPConnection] = []
         self._dials: list[Dial] = []
         self._waiting: OrderedDict[Lease, None] = OrderedDict()
+        # Those who try again, after a pause.
+        self._resting: dict[Lease, IDelayedCall] = {}
         # Whether a new connection will take many requests; assumed until one has shown.
         self._multiplexed = True
         # Whether the server has asked for HTTP/1.1.
@@ -90,7 +95,7 @@ class Origin:
     @property
     def isEmpty(self) -> bool:
         """Whether nothing is going on here."""
-        return not (self.connections or self._dials or self._waiting)
+        return not (self.connections or self._dials or self._waiting or self._resting)
 
     def place(self, lease: Lease) -> None:
         """Put a request on a connection, dial for it, or let it wait for a dial under way."""
@@ -120,7 +125,20 @@ class Origin:
     def state(self) -> OriginState:
         """A snapshot."""
         connections = [connection.state() for connection in self.connections]
-        return OriginState(self.name, len(self._dials), len(self._waiting), connections)
+        waiting = len(self._waiting) + len(self._resting)
+        return OriginState(self.name, len(self._dials), waiting, connections)
+
+    def placeLater(self, lease: Lease, seconds: float) -> None:
+        """Place a request that failed, after a pause."""
+        if seconds:
+            call = self._pool.reactor.callLater(seconds, self._rested, lease)
+            self._resting[lease] = call
+        else:
+            self.place(lease)
+
+    def _rested(self, lease: Lease) -> None:
+        del self._resting[lease]
+        self.place(lease)
 
     def mayRetry(self, connection: IHTTPConnection | None, attempts: int) -> bool:
         """Whether a request that failed here, after so many attempts, may go elsewhere."""
@@ -150,8 +168,14 @@ class Origin:
         self._dialForAll()
 
     def leave(self, lease: Lease) -> None:
-        """A waiter has been cancelled; the dials that nobody waits for any more go with it."""
+        """
+        A waiter has been cancelled, or one in a pause; the dials that nobody waits for any more go
+        with it.
+        """
         self._waiting.pop(lease, None)
+        pause = self._resting.pop(lease, None)
+        if pause is not None:
+            pause.cancel()
         while len(self._dials) > len(self._waiting):
             self._dials.pop().cancel()
         # Those behind move up, each to the dial of the one before.
@@ -162,14 +186,17 @@ class Origin:
 
     def close(self) -> None:
         """
-        Dial no more and fail those who wait for it; close every connection, once its open
-        requests are done.
+        Dial no more and fail those who wait for it, or for another attempt; close every connection,
+        once its open requests are done.
         """
         dials, self._dials = self._dials, []
         for dial in dials:
             dial.cancel()
         waiting, self._waiting = self._waiting, OrderedDict()
-        for lease in waiting:
+        resting, self._resting = self._resting, {}
+        for pause in resting.values():
+            pause.cancel()
+        for lease in [*waiting, *resting]:
             lease.abandon(ConnectionUnusable(f"{self.name}: the pool was closed"))
         for connection in list(self.connections):
             self._pool.busy(connection)

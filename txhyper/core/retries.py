@@ -9,10 +9,25 @@ from __future__ import annotations
 
 from txhyper.errors import ConnectionTerminated, HyperError, PeerUnresponsive
 
-__all__ = ["IDEMPOTENT", "is_safe"]
+__all__ = ["FIRST_PAUSE", "IDEMPOTENT", "backoff", "is_safe"]
+
+#: Seconds before the second retry.
+FIRST_PAUSE = 0.1
 
 #: Methods that may be repeated when nobody knows what became of the first time.
 IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE", b"PUT", b"QUERY"])
+
+
+def backoff(attempts: int) -> float:
+    """
+    How long to wait before the next attempt, in seconds.
+
+    The first retry is at once, as what it is for is usually a connection that has just gone. A
+    server that refuses again gets more time with each one.
+
+    :param attempts: how many there were.
+    """
+    return 0.0 if attempts < 2 else FIRST_PAUSE * 2.0 ** (attempts - 2)
 
 
 def is_safe(
