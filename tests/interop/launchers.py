@@ -260,6 +260,20 @@ class LavishNghttpd(Nghttpd):
     options: ClassVar[list[str]] = ["--padding=255", "--trailer", "x-trailer: behind the body"]
 
 
+class PlainNghttpd(Nghttpd):
+    """nghttp2's server without TLS."""
+
+    label = "nghttpd without TLS"
+
+    def url(self, path: str) -> str:
+        """The http URL of a path on this server."""
+        return f"http://localhost:{self.port}{path}"
+
+    def command(self) -> list[str]:
+        """As above, but for the key and the certificate."""
+        return [*super().command()[:-2], "--no-tls"]
+
+
 NGINX_CONFIGURATION = """\
 {user}
 daemon off;
