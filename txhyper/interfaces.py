@@ -112,6 +112,7 @@ class IHTTPConnection(Interface):
     openCount = Attribute("How many slots are in use: open, or reserved.")
     multiplexed = Attribute("Whether it carries many requests at a time, as HTTP/2 does.")
     capacity = Attribute("How many slots there are now. It may shrink below openCount.")
+    isSuspect = Attribute("Whether it is in doubt that the peer is still there; news will come.")
     issued = Attribute("How many requests have been put on it since it was made.")
 
     def isUsable() -> bool:

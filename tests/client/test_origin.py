@@ -132,6 +132,21 @@ class StreamTests(PoolTestCase):
         for deferred in (first, second, third):
             self.bodyOf(deferred)
 
+    def test_manyThatFailAtOnce(self) -> None:
+        """However many cannot be sent at all, each is told."""
+        headers = Headers({b"upgrade": [b"x"]})
+        deferreds = [self.send(headers=headers) for _ in range(1000)]
+        self.only().h2()
+        for deferred in deferreds:
+            self.failureResultOf(deferred, InvalidRequest)
+
+    def test_manyThatFailOverHTTP11(self) -> None:
+        """Likewise over HTTP/1.1."""
+        deferreds = [self.send(b"CONNECT") for _ in range(1000)]
+        self.only().tcp().tls(b"http/1.1")
+        for deferred in deferreds:
+            self.failureResultOf(deferred, InvalidRequest)
+
     def test_allFull(self) -> None:
         """When no more may be dialled, a request queues on a connection."""
         one, first = self.full()

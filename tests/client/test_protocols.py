@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 
 from tests.client.network import Network, read
-from tests.client.scene import OK11
+from tests.client.scene import HTTP_1_1_REQUIRED, OK11
 from txhyper.client.agent import Agent
-from txhyper.errors import NegotiationFailed
+from txhyper.errors import HTTP11Required, NegotiationFailed
 
 
 class ProtocolsTests(SynchronousTestCase):
@@ -88,6 +88,22 @@ class ProtocolsTests(SynchronousTestCase):
         (connection,) = self.network.connections
         connection.tcp(tls=False)
         self.assertTrue(connection.transport.writes[0].startswith(b"GET / HTTP/1.1"))
+
+    def test_neverHTTP11(self) -> None:
+        """Where only HTTP/2 is to be spoken, nothing else is, whatever the server asks for."""
+        deferred = self.request(b"http://a.test/", b"h2")
+        self.network.connections[0].tcp(tls=False)
+        failure = self.failureResultOf(deferred, ResponseNeverReceived)
+        failure.value.reasons[0].trap(NegotiationFailed)
+        deferred = self.request(b"https://a.test/", b"h2")
+        connection = self.network.connections[1].h2()
+        for _ in range(5):
+            stream = connection.peer.expectHeaders().streamId
+            connection.peer.sendReset(stream, HTTP_1_1_REQUIRED)
+            self.network.clock.advance(1)
+        failure = self.failureResultOf(deferred, ResponseNeverReceived)
+        failure.value.reasons[0].trap(HTTP11Required)
+        self.assertEqual(2, len(self.network.connections))
 
     def test_notShared(self) -> None:
         """Agents that speak different protocols do not share connections in one pool."""

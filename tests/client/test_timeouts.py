@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
-from tests.client.network import Network
+from tests.client.network import Network, read
 from tests.client.scene import CANCEL, MAX_CONCURRENT_STREAMS, REFUSED_STREAM, PoolTestCase
 from txhyper.client.agent import Agent
 from txhyper.client.route import Route
@@ -146,6 +146,62 @@ class ServedTests(LimitTestCase):
         self.assertEqual(CANCEL, connection.peer.expectReset())
         self.assertEqual(b"fine", self.bodyOf(neighbour))
         self.assertEqual(1, len(self.dials))
+
+    def test_notKept(self) -> None:
+        """A request that is sent again without limits has none."""
+        request = Request(b"GET", b"https://a.test/")
+        route = Route("https://a.test", "https://a.test", lambda: self.network)
+        deferred = self.counted(self.pool.send(route, request, Timeouts(bodyIdle=2)))
+        connection = self.only().h2()
+        self.answer(connection)
+        self.bodyOf(deferred)
+        deferred = self.counted(self.pool.send(route, request))
+        stream = connection.peer.expectHeaders().streamId
+        connection.peer.sendHeaders(stream, [(b":status", b"200")])
+        reader = read(self.successResultOf(deferred))
+        self.clock.advance(50)
+        self.assertIsNone(reader.reason)
+
+    def test_slowAndAlone(self) -> None:
+        """A server that was only slow keeps its connection, and gets what waited meanwhile."""
+        connection = self.warm({MAX_CONCURRENT_STREAMS: 1})
+        late, queued = self.limited(headers=2), self.send(b"POST", path=b"/q")
+        connection.peer.drain()
+        self.clock.advance(2)
+        self.reasonOf(late, ResponseTimedOut)
+        self.assertNoRequest(connection)
+        self.assertFalse(connection.transport.isClosing)
+        connection.peer.sendPing((1).to_bytes(8, "big"), ack=True)
+        self.answer(connection, b"x", b"/q")
+        self.assertEqual(b"x", self.bodyOf(queued))
+        self.assertEqual(1, len(self.dials))
+
+    def test_gone(self) -> None:
+        """One that is gone has got nothing of what waited: that goes elsewhere, any method."""
+        connection = self.warm({MAX_CONCURRENT_STREAMS: 1})
+        late, queued = self.limited(headers=2), self.send(b"POST", path=b"/q")
+        self.clock.advance(2)
+        self.reasonOf(late, ResponseTimedOut)
+        self.clock.advance(15)
+        self.assertTrue(connection.transport.isAborted)
+        self.answer(self.dials[1].h2(), b"x", b"/q")
+        self.assertEqual(b"x", self.bodyOf(queued))
+
+    def test_recoveredForThoseWhoDial(self) -> None:
+        """Whoever dials because of the doubt takes the old connection when it is cleared."""
+        connection = self.warm()
+        late, neighbour = self.limited(headers=2), self.send(path=b"/n")
+        connection.peer.drain()
+        self.clock.advance(2)
+        self.reasonOf(late, ResponseTimedOut)
+        waiting = self.send(path=b"/w")
+        self.assertEqual(2, len(self.dials))
+        connection.peer.drain()
+        connection.peer.sendPing((1).to_bytes(8, "big"), ack=True)
+        self.answer(connection, b"w", b"/w")
+        self.assertEqual(b"w", self.bodyOf(waiting))
+        connection.answer(5, b"n")
+        self.assertEqual(b"n", self.bodyOf(neighbour))
 
     def test_totalFromTheStart(self) -> None:
         """The time for all of it includes the dial and every attempt."""

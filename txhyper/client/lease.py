@@ -75,6 +75,7 @@ class Lease:
         if timeouts is None and request.timeouts is None and not request.isInFlight:
             # The usual case, without a call.
             request.isInFlight = True
+            request.limits = None
         else:
             request.begin(origin.timer, origin.name, self._giveUp, timeouts)
         self._origin.place(self)

@@ -67,6 +67,7 @@ class Origin:
         "_multiplexed",
         "_pool",
         "_resting",
+        "_serving",
         "_waiting",
         "connections",
         "name",
@@ -82,6 +83,8 @@ class Origin:
         self._waiting: OrderedDict[Lease, None] = OrderedDict()
         # Those who try again, after a pause.
         self._resting: dict[Lease, IDelayedCall] = {}
+        # Connections that those who wait are being put on.
+        self._serving: set[IHTTPConnection] = set()
         # Whether a new connection will take many requests; assumed until one has shown.
         self._multiplexed = True
         # Whether the server has asked for HTTP/1.1.
@@ -154,6 +157,9 @@ class Origin:
         The server wants HTTP/1.1 (HTTP_1_1_REQUIRED): offer nothing else from now on. Requests
         that are open over HTTP/2 may finish there; those that wait move on.
         """
+        if HTTP11_ONLY[0] not in self.route.offers:
+            # It is not to be spoken here.
+            return
         dials: list[Dial] = []
         if not self._http11:
             # They have offered HTTP/2.
@@ -304,10 +310,19 @@ class Origin:
                 self._use(lease, connection, connection.reserve(), reused)
 
     def idle(self, connection: IHTTPConnection) -> None:
-        """A connection has nothing to do: give it to those who wait, keep it, or close it."""
-        while self._waiting and connection.isUsable() and connection.reserve():
-            self._serve(connection, True, True)
-        if connection.openCount:
+        """A connection may take requests: give it to those who wait, keep it, or close it."""
+        if connection in self._serving:
+            # One that was put on it has failed at once. Whoever serves them goes on: not from in
+            # here, as many may do so one after the other.
+            return
+        self._serving.add(connection)
+        try:
+            while self._waiting and connection.isUsable() and connection.reserve():
+                self._serve(connection, True, True)
+        finally:
+            self._serving.discard(connection)
+        # Of one that is in doubt there will be news.
+        if connection.openCount or connection.isSuspect:
             return
         if not self._pool.persistent or not connection.isUsable():
             connection.close()

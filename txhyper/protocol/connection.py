@@ -105,7 +105,9 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         self._timer = Timer(reactor) if timer is None else timer
         measures = window_manager.measures_round_trip
         self._probes = Probes(reactor, self._engine, self.ping) if measures else None
-        self._keepAlive = KeepAlive(reactor, liveness or Liveness(), self, self._unresponsive)
+        self._keepAlive = KeepAlive(
+            reactor, liveness or Liveness(), self, self._recovered, self._unresponsive
+        )
         self._wire.suspect = self._keepAlive.suspect
         self._closing = False
         self.issued = 0
@@ -129,7 +131,12 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         Whether requests may be put here: not after GOAWAY, a failure, or :meth:`close`, nor while
         it is in doubt whether the peer is still there.
         """
-        return not (self._admission.draining or self._engine.exhausted or self._keepAlive.isSuspect)
+        return not (self._admission.draining or self._engine.exhausted or self.isSuspect)
+
+    @property
+    def isSuspect(self) -> bool:
+        """Whether the peer has been asked if it is still there."""
+        return self._keepAlive.isSuspect
 
     def state(self) -> ConnectionState:
         """A snapshot."""
@@ -157,11 +164,11 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         exchange = Exchange(self._wire, request, claim)
         claim.token = exchange
         self.issued += 1
-        if not self.isUsable():
+        if self._admission.draining or self._engine.exhausted:
             exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
             if reserved:
                 self.release()
-        elif reserved or self._admission.reserve():
+        elif reserved or (not self.isSuspect and self._admission.reserve()):
             if not self._start(exchange):
                 self._freed()
         else:
@@ -235,7 +242,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
             return
         self._isAdmitting = True
         try:
-            while (exchange := self._admission.admit()) is not None:
+            while not self.isSuspect and (exchange := self._admission.admit()) is not None:
                 self._start(exchange)
         finally:
             self._isAdmitting = False
@@ -276,18 +283,6 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
             self._fail(internalError(self.origin, error))
         finally:
             wire.uncork()
-
-    def _onInformed(self, stream: Stream, value: Any, size: int) -> None:
-        stream.owner.informed(value)
-
-    def _onTrailed(self, stream: Stream, value: Any, size: int) -> None:
-        stream.owner.trailed(value)
-
-    def _onResponded(self, stream: Stream, value: Any, size: int) -> None:
-        stream.owner.responded(value)
-
-    def _onReceived(self, stream: Stream, value: Any, size: int) -> None:
-        stream.owner.received(value, size)
 
     def _onFinished(self, stream: Stream, value: Any, size: int) -> None:
         exchange = stream.owner
@@ -333,8 +328,14 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         self._wire.connect(cast(WireTransport, self.transport))
         self._keepAlive.start()
 
+    def _recovered(self) -> None:
+        """The peer was only slow."""
+        self._freed()
+        if self.onIdle is not None and self.openCount:
+            self.onIdle(self)
+
     def _unresponsive(self, error: PeerUnresponsive) -> None:
-        """There is nobody at the other end any more."""
+        """The peer is gone."""
         self._wire.abort()
         self._failAll(error)
 
@@ -384,10 +385,10 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
 
 #: What to do with each fact, by its number.
 FACTS: list[Callable[[HTTP2ClientProtocol, Any, Any, int], None]] = [
-    HTTP2ClientProtocol._onInformed,
-    HTTP2ClientProtocol._onResponded,
-    HTTP2ClientProtocol._onReceived,
-    HTTP2ClientProtocol._onTrailed,
+    lambda self, stream, value, size: stream.owner.informed(value),
+    lambda self, stream, value, size: stream.owner.responded(value),
+    lambda self, stream, value, size: stream.owner.received(value, size),
+    lambda self, stream, value, size: stream.owner.trailed(value),
     HTTP2ClientProtocol._onFinished,
     HTTP2ClientProtocol._onFailed,
     HTTP2ClientProtocol._onStopped,

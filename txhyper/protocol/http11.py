@@ -61,6 +61,8 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
     #: One request at a time: there are no streams.
     capacity = 1
     multiplexed = False
+    #: There is no PING to ask with.
+    isSuspect = False
 
     def __init__(
         self,

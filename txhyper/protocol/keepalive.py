@@ -62,6 +62,7 @@ class KeepAlive:
         "_liveness",
         "_lost",
         "_reactor",
+        "_recovered",
         "_timer",
         "isSuspect",
         "lastHeard",
@@ -72,15 +73,18 @@ class KeepAlive:
         reactor: IReactorTime,
         liveness: Liveness,
         connection: HTTP2ClientProtocol,
+        recovered: Callable[[], None],
         lost: Callable[[PeerUnresponsive], None],
     ) -> None:
         """
         :param connection: has an origin, an open count, and sends PINGs.
+        :param recovered: told when a peer that was suspected has given one.
         :param lost: told when the peer gave no sign of life.
         """
         self._reactor = reactor
         self._liveness = liveness
         self._connection = connection
+        self._recovered = recovered
         self._lost = lost
         self.lastHeard = reactor.seconds()
         self.isSuspect = False
@@ -105,6 +109,9 @@ class KeepAlive:
         self.isSuspect = True
         if self._asked is None:
             self._ask()
+        else:
+            # What came before this is no sign of life.
+            self._asked = self._reactor.seconds()
 
     def _schedule(self) -> None:
         interval = self._liveness.interval
@@ -132,8 +139,11 @@ class KeepAlive:
 
     def _answered(self, seconds: float) -> None:
         self.stop()
+        wasSuspect = self.isSuspect
         self._asked, self.isSuspect = None, False
         self._schedule()
+        if wasSuspect:
+            self._recovered()
 
     def _late(self) -> None:
         self._timer = None

@@ -54,8 +54,10 @@ class Negotiator(Protocol):
     def connectionMade(self) -> None:
         """Without TLS there is nothing to wait for, and nothing to negotiate."""
         if not INegotiated.providedBy(self.transport):
-            factory = self._factory
-            self._speak(factory.makeHTTP2 if factory.isPriorKnowledge else factory.makeHTTP11)
+            if self._factory.isPriorKnowledge:
+                self._speak(self._factory.makeHTTP2)
+            else:
+                self._speakHTTP11()
 
     def handshakeCompleted(self) -> None:
         """
@@ -65,12 +67,7 @@ class Negotiator(Protocol):
         """
         transport = cast(Any, self.transport)
         if transport.negotiatedProtocol != b"h2":
-            if b"http/1.1" in self._factory.acceptableProtocols():
-                self._speak(self._factory.makeHTTP11)
-            else:
-                self.refuse(
-                    NegotiationFailed(f"{self._factory.origin}: the server does not speak HTTP/2")
-                )
+            self._speakHTTP11()
             return
         suite = transport.getHandle().get_cipher_name()
         if _allowed(suite):
@@ -81,6 +78,15 @@ class Negotiator(Protocol):
                     f"{self._factory.origin}: the server chose the cipher suite {suite}, which "
                     "HTTP/2 prohibits (RFC 9113 section 9.2.2, INADEQUATE_SECURITY)"
                 )
+            )
+
+    def _speakHTTP11(self) -> None:
+        """There is no HTTP/2 here: speak HTTP/1.1, unless that is not to be spoken."""
+        if b"http/1.1" in self._factory.acceptableProtocols():
+            self._speak(self._factory.makeHTTP11)
+        else:
+            self.refuse(
+                NegotiationFailed(f"{self._factory.origin}: the server does not speak HTTP/2")
             )
 
     def _speak(self, make: Callable[[], Speaker]) -> None:
