@@ -80,6 +80,24 @@ def find_node() -> str | None:
     return find_program("node")
 
 
+def await_port(process: subprocess.Popen[bytes], port: int) -> None:
+    """
+    Knock until a process listens: it says nothing when it does.
+
+    :raises ServerFailed: it has ended, or takes too long.
+    """
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServerFailed("ended before it was ready")
+        with socket.socket() as knock:
+            if knock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        # There is no event to wait for: a short rest between two knocks.
+        time.sleep(0.02)
+    raise ServerFailed("was not ready in time")
+
+
 class Server:
     """One server in a process of its own; ``port`` is known once it is started."""
 
@@ -129,15 +147,7 @@ class Server:
     def await_ready(self) -> None:
         """Knock until somebody opens."""
         assert self.process is not None
-        deadline = time.monotonic() + START
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise ServerFailed("ended before it was ready")
-            with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise ServerFailed("was not ready in time")
+        await_port(self.process, self.port)
 
     def stop(self) -> None:
         """End the process, if it runs."""

@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,7 +45,7 @@ from txhyper.testing.server import DemoServer
 from txhyper.testing.site import ServerRequest, Site
 
 from .child import Meter
-from .servers import find_program
+from .servers import await_port, find_program
 from .workloads import MIB
 
 #: The first one is what the others are compared with.
@@ -265,7 +264,7 @@ def nghttpd(size: int) -> Iterator[int]:
         command = [program, "-a", "127.0.0.1", "--no-tls", "-d", directory, str(port)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
             try:
-                time.sleep(1.0)
+                await_port(running, port)
                 yield port
             finally:
                 running.terminate()

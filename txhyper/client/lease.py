@@ -16,6 +16,7 @@ from zope.interface import implementer
 from txhyper.core.retries import backoff, is_safe
 from txhyper.errors import ConnectionUnusable, GoneAway, HTTP11Required
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
+from txhyper.protocol.body import discard
 from txhyper.protocol.failures import asRequestFailure
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Lease:
             request = self.request
             if request.limits is not None:
                 request.limits = request.limits.handOver(self._giveUp)
-            response.read(decodeContent=False).addErrback(lambda _: None).cancel()
+            discard(response)
             self._again(None)
             return
         self.request.isInFlight = False

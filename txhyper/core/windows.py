@@ -47,7 +47,7 @@ class BaseFlowControlManager:
     __slots__ = ("connection", "document_size", "initial_window_size")
 
     #: The window of every new stream, in octets: what its peer may send before its reader has
-    #: taken anything. From 0 to 2^31-1; announced as SETTINGS_INITIAL_WINDOW_SIZE.
+    #: taken anything. From 1 to 2^31-1; announced as SETTINGS_INITIAL_WINDOW_SIZE.
     initial_stream_window: ClassVar[int] = 256 * 1024
     #: The window of a new connection, in octets. From 65,535, which is what RFC 9113 section 6.9.2
     #: begins with and no setting lowers, to 2^31-1. It is paid at receipt, so that it bounds

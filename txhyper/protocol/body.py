@@ -28,7 +28,9 @@ from txhyper.protocol.decoding import DecodingReader
 if TYPE_CHECKING:
     from twisted.web.http_headers import Headers
 
-__all__ = ["Chunks", "ReadableBody"]
+    from txhyper.interfaces import IHyperResponse
+
+__all__ = ["Chunks", "ReadableBody", "discard"]
 
 
 class ReadableBody:
@@ -78,6 +80,11 @@ class ReadableBody:
         fields = self.headers.getRawHeaders(b"content-encoding", [])
         names = [name.strip().lower() for field in fields for name in field.split(b",")]
         return [name for name in names if name not in (b"", b"identity")]
+
+
+def discard(response: IHyperResponse) -> None:
+    """Give up a response that nobody is to have, body and stream."""
+    response.read(decodeContent=False).addErrback(lambda _: None).cancel()
 
 
 class Collector(Protocol):

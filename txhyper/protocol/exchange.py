@@ -18,7 +18,7 @@ from txhyper.core.headers import ResponseHead, check_http2
 from txhyper.core.streams import ENDED
 from txhyper.errors import BodyTimedOut, HyperError, ResponseTimedOut
 from txhyper.interfaces import IClaim
-from txhyper.protocol.expectation import AwaitedBody, isExpected
+from txhyper.protocol.expectation import producerOf
 from txhyper.protocol.reading import CANCEL, ReadingSide
 from txhyper.protocol.response import Response
 from txhyper.protocol.tunnel_body import TunnelBody
@@ -59,23 +59,20 @@ class Exchange(ReadingSide):
         request = self.request
         authority, fields = request.fields()
         check_http2(fields)
-        body = request.body
-        end = body is None and not request.hasTrailers
+        end = request.body is None and not request.hasTrailers
         self.stream = self._wire.open(self, authority, fields, end)
         if request.limits is not None:
             self._limits = request.limits
             self._limits.sent(self.name)
-        if body is not None:
-            if isExpected(fields):
-                body = AwaitedBody(self._wire.reactor, request, self.bounds.continue_timeout)
-            else:
-                request.bodyStarted = True
-            # The producer's own length, or what the caller said where it knows none.
-            announced = [int(value) for name, value in fields if name == b"content-length"]
-            self._upload = Upload(self, body, announced[0] if announced else None)
-            self._upload.start()
-        elif not end:
+        if end:
+            return
+        wire = self._wire
+        body, length = producerOf(request, fields, wire.reactor, wire.bounds.continue_timeout)
+        if body is None:
             self.uploadFinished()
+        else:
+            self._upload = Upload(self, body, length)
+            self._upload.start()
 
     def write(self, data: bytes) -> bool:
         """Queue octets of the upload. :return: whether its producer has to pause."""

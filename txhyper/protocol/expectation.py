@@ -20,12 +20,31 @@ from zope.interface import implementer
 from txhyper.core.headers import Field
 from txhyper.protocol.request import Request
 
-__all__ = ["AwaitedBody", "isExpected"]
+__all__ = ["AwaitedBody", "producerOf"]
 
 
-def isExpected(fields: Iterable[Field]) -> bool:
-    """Whether these fields of a request tell the server to expect its body."""
-    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in fields)
+def producerOf(
+    request: Request, fields: Iterable[Field], reactor: IReactorTime, timeout: float
+) -> tuple[IBodyProducer | None, int | None]:
+    """
+    What is about to produce a request's body, and the octets that its content-length announces.
+
+    A body that the server was told to expect is held back. Any other one counts as begun from here.
+
+    :param fields: the request's.
+    :param timeout: seconds to hold it back.
+    :return: None for a request without a body; None for a length that is not announced, be it the
+        producer's own or what the caller said where it knows none.
+    """
+    body = request.body
+    if body is None:
+        return None, None
+    if any(name == b"expect" and value.lower() == b"100-continue" for name, value in fields):
+        body = AwaitedBody(reactor, request, timeout)
+    else:
+        request.bodyStarted = True
+    announced = [int(value) for name, value in fields if name == b"content-length"]
+    return body, announced[0] if announced else None
 
 
 @implementer(IBodyProducer)

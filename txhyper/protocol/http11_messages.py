@@ -28,7 +28,7 @@ from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.bodies import BytesBody
 from txhyper.protocol.body import ReadableBody
 from txhyper.protocol.ending import Ending
-from txhyper.protocol.expectation import AwaitedBody, isExpected
+from txhyper.protocol.expectation import producerOf
 from txhyper.protocol.http11_body import BodyTransport
 from txhyper.protocol.request import Request
 from txhyper.protocol.upload import Upload
@@ -109,17 +109,12 @@ class WrittenBody:
         :param fields: the request's.
         :param origin: for messages.
         """
-        body = request.body
+        body, length = producerOf(request, fields, reactor, bounds.continue_timeout)
         if body is None:
             if not request.hasTrailers:
                 return None
             body = BytesBody(b"")
-        elif isExpected(fields):
-            body = AwaitedBody(reactor, request, bounds.continue_timeout)
-        else:
-            request.bodyStarted = True
-        announced = [int(value) for name, value in fields if name == b"content-length"]
-        return cls(origin, request, body, announced[0] if announced else None, reactor)
+        return cls(origin, request, body, length, reactor)
 
     def __init__(
         self,

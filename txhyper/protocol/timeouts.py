@@ -123,7 +123,7 @@ class Timer:
         self._call = None
         now = self._reactor.seconds()
         late = [limit for deadlines in self._lengths.values() for limit in deadlines.expire(now)]
-        # Lengths that nobody uses any more go; a limit that is not running may still hold one.
+        # Lengths that nobody uses any more go.
         self._lengths = {
             seconds: deadlines for seconds, deadlines in self._lengths.items() if len(deadlines)
         }

@@ -38,6 +38,7 @@ from zope.interface import implementer
 
 from txhyper.errors import TunnelRefused
 from txhyper.interfaces import IHyperResponse
+from txhyper.protocol.body import discard
 from txhyper.protocol.request import Request
 from txhyper.protocol.tunnel_body import TunnelBody
 
@@ -104,7 +105,7 @@ class TunnelEndpoint:
             tunnel = self._tunnel(response.code, body, factory)
         except BaseException:
             # The traceback holds the response, and whoever keeps that would keep the stream.
-            response.read(decodeContent=False).addErrback(lambda _: None).cancel()
+            discard(response)
             body.abort()
             raise
         cast(Any, response).deliverBody(tunnel.reader)
