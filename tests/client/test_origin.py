@@ -148,15 +148,15 @@ class StreamTests(PoolTestCase):
             self.failureResultOf(deferred, InvalidRequest)
 
     def test_allFull(self) -> None:
-        """When no more may be dialled, a request queues on a connection."""
+        """When no more may be dialled, a request takes the first slot that is free on any."""
         one, first = self.full()
         second = self.send()
         two = self.dials[1].h2({MAX_CONCURRENT_STREAMS: 1})
         third = self.send(path=b"/3")
         self.assertEqual(2, len(self.dials))
         self.answer(two)
+        self.answer(two, path=b"/3")
         self.answer(one)
-        self.answer(one, path=b"/3")
         for deferred in (first, second, third):
             self.bodyOf(deferred)
 
@@ -276,6 +276,114 @@ class StreamTests(PoolTestCase):
         self.assertTrue(connection.transport.isClosing)
         self.bodyOf(first)
         self.bodyOf(second)
+
+
+class QueueTests(PoolTestCase):
+    """One queue for all connections of an origin, first in, first out."""
+
+    def test_goneAway(self) -> None:
+        """
+        Whoever waits for a slot of a connection whose server goes away gets another connection,
+        also with a body that could not be sent twice, and where nothing is sent again by itself.
+        """
+        self.pool.retryAutomatically = False
+        first = self.send()
+        one = self.only().h2({MAX_CONCURRENT_STREAMS: 1})
+        producer = Producer()
+        second = self.send(b"POST", path=b"/2", body=producer)
+        third = self.send(path=b"/3")
+        one.peer.sendGoAway(1)
+        two = self.dials[1].h2()
+        self.assertEqual(b"/2", two.peer.expectHeaders(1)[b":path"])
+        producer.finish()
+        two.answer(1)
+        self.answer(two, path=b"/3")
+        one.answer(1)
+        for deferred in (first, second, third):
+            self.bodyOf(deferred)
+        self.assertEqual(2, len(self.dials))
+
+    def test_lost(self) -> None:
+        """Likewise of one that breaks while it has no streams to give."""
+        one = self.warm({MAX_CONCURRENT_STREAMS: 0})
+        deferred = self.send(b"POST")
+        one.lose()
+        self.answer(self.dials[1].h2())
+        self.bodyOf(deferred)
+
+    def test_saturated(self) -> None:
+        """A connection is added when those that there are take no more, up to the maximum."""
+        self.pool.maxConnectionsPerHost = 3
+        deferreds = []
+        for number in range(3):
+            deferreds += [self.send(path=b"/%d" % number) for _ in range(2)]
+            self.assertEqual(number + 1, len(self.dials))
+            self.dials[number].h2({MAX_CONCURRENT_STREAMS: 2})
+        deferreds += [self.send(path=b"/3") for _ in range(2)]
+        (state,) = self.pool.snapshot()
+        self.assertEqual(([2, 2, 2], 2), ([s.open for s in state.connections], state.waiting))
+        for number in (2, 2, 1, 1, 0, 0):
+            self.answer(self.dials[number], path=b"/%d" % number)
+        self.answer(self.dials[2], path=b"/3")
+        self.answer(self.dials[2], path=b"/3")
+        for deferred in deferreds:
+            self.bodyOf(deferred)
+        self.assertEqual(3, len(self.dials))
+
+    def test_nobodyOvertakes(self) -> None:
+        """One that is sent while those before it are being served stands behind them."""
+        late: list[Any] = []
+        producer = Producer(onStart=lambda _: late.append(self.send(path=b"/late")))
+        deferreds = [self.send(b"POST", body=producer), self.send(path=b"/2")]
+        connection = self.only().h2()
+        producer.finish()
+        connection.answer(connection.peer.expectHeaders(1).streamId)
+        self.answer(connection, path=b"/2")
+        self.answer(connection, path=b"/late")
+        for deferred in deferreds + late:
+            self.bodyOf(deferred)
+
+    def test_cancelledWhileServed(self) -> None:
+        """A connection that has nothing to do since then is kept no longer than others."""
+        self.pool.maxConnectionsPerHost = 2
+        one = self.warm({MAX_CONCURRENT_STREAMS: 1})
+        first = self.send(path=b"/1")
+        one.peer.expectHeaders()
+
+        def cancel(_: Any) -> None:
+            first.cancel()
+
+        second = self.send(b"POST", path=b"/2", body=Producer(onStart=cancel))
+        two = self.dials[1].h2()
+        self.reasonOf(first, CancelledError)
+        two.peer.expectHeaders()
+        self.clock.advance(self.pool.cachedConnectionTimeout)
+        self.assertTrue(one.transport.isClosing)
+        second.cancel()
+        self.reasonOf(second, CancelledError)
+
+    def test_nobodyWaitsAnyMore(self) -> None:
+        """A connection without streams to give is idle again when the last who waited leaves."""
+        connection = self.warm({MAX_CONCURRENT_STREAMS: 1})
+        first, second = self.send(path=b"/1"), self.send(path=b"/2")
+        connection.peer.sendSettings({MAX_CONCURRENT_STREAMS: 0})
+        self.answer(connection, path=b"/1")
+        self.bodyOf(first)
+        self.clock.advance(self.pool.cachedConnectionTimeout)
+        self.assertFalse(connection.transport.isClosing)
+        second.cancel()
+        self.reasonOf(second, CancelledError)
+        self.clock.advance(self.pool.cachedConnectionTimeout)
+        self.assertTrue(connection.transport.isClosing)
+
+    def test_settingsDoNotKeepAlive(self) -> None:
+        """A server that changes its limit all the time keeps no idle connection open by that."""
+        connection = self.warm()
+        for number in range(10):
+            self.clock.advance(self.pool.cachedConnectionTimeout / 10)
+            if not connection.transport.isClosing:
+                connection.peer.sendSettings({MAX_CONCURRENT_STREAMS: 200 + number})
+        self.assertTrue(connection.transport.isClosing)
 
 
 class HTTP11Tests(PoolTestCase):

@@ -136,7 +136,7 @@ class SnapshotTests(PoolTestCase):
         # SETTINGS of one entry, and an acknowledgement.
         self.assertEqual(9 + 6 + 9, state.octetsReceived)
         deferreds.append(self.send(path=b"/3"))
-        self.assertEqual(1, self.pool.snapshot()[0].connections[0].waiting)
+        self.assertEqual(1, self.pool.snapshot()[0].waiting)
         for number, deferred in enumerate(deferreds):
             self.answer(connection, b"", b"/%d" % number)
             self.bodyOf(deferred)

@@ -136,6 +136,37 @@ class ServedTests(LimitTestCase):
         self.bodyOf(first)
         self.assertNoRequest(connection)
 
+    def test_fromSlotToDial(self) -> None:
+        """
+        Who waits for a slot, and has to dial because there will be none, has the dial's time for it
+        and not what was left of the slot's.
+        """
+        first = self.send()
+        one = self.only().h2({MAX_CONCURRENT_STREAMS: 1})
+        deferred = self.limited(slot=2, connect=5)
+        self.clock.advance(1)
+        one.peer.sendGoAway(1)
+        self.clock.advance(4)
+        self.assertNoResult(deferred)
+        self.clock.advance(1)
+        self.reasonOf(deferred, ConnectTimedOut)
+        one.answer(1)
+        self.bodyOf(first)
+
+    def test_fromDialToSlot(self) -> None:
+        """Who hoped for another connection, which cannot be had, has the time for a slot."""
+        self.pool.maxConnectionsPerHost = 2
+        first = self.send()
+        self.only().h2({MAX_CONCURRENT_STREAMS: 1})
+        deferred = self.limited(slot=3, connect=1)
+        self.clock.advance(2)
+        self.dials[1].connecting.errback(ConnectionRefusedError())
+        self.assertNoResult(deferred)
+        self.clock.advance(1)
+        self.reasonOf(deferred, SlotTimedOut)
+        self.answer(self.dials[0])
+        self.bodyOf(first)
+
     def test_headers(self) -> None:
         """A late response costs its stream, and no other; it is not asked for again."""
         connection = self.warm()
@@ -163,7 +194,10 @@ class ServedTests(LimitTestCase):
         self.assertIsNone(reader.reason)
 
     def test_slowAndAlone(self) -> None:
-        """A server that was only slow keeps its connection, and gets what waited meanwhile."""
+        """
+        A server that was only slow keeps its connection, and gets what waited, if it answers before
+        another connection is made.
+        """
         connection = self.warm({MAX_CONCURRENT_STREAMS: 1})
         late, queued = self.limited(headers=2), self.send(b"POST", path=b"/q")
         connection.peer.drain()
@@ -174,7 +208,7 @@ class ServedTests(LimitTestCase):
         connection.peer.sendPing((1).to_bytes(8, "big"), ack=True)
         self.answer(connection, b"x", b"/q")
         self.assertEqual(b"x", self.bodyOf(queued))
-        self.assertEqual(1, len(self.dials))
+        self.assertEqual(2, len(self.dials))
 
     def test_gone(self) -> None:
         """One that is gone has got nothing of what waited: that goes elsewhere, any method."""

@@ -27,11 +27,13 @@ class DeadlinesTests(SynchronousTestCase):
         """One is late at its moment, not before; told once, it is forgotten."""
         self.deadlines.begin("a", 5)
         self.assertEqual(15, self.deadlines.next())
+        self.assertIn("a", self.deadlines)
         self.assertEqual([], self.deadlines.expire(14.999))
         self.assertEqual(1, len(self.deadlines))
         self.assertEqual(["a"], self.deadlines.expire(15))
         self.assertEqual([], self.deadlines.expire(15))
         self.assertIsNone(self.deadlines.next())
+        self.assertNotIn("a", self.deadlines)
 
     def test_in_time(self) -> None:
         """One who is done is never late."""

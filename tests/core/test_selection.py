@@ -7,77 +7,60 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.wire import law
-from txhyper.core.selection import Choice, select
-
-DIAL, WAIT = (Choice.DIAL, -1), (Choice.WAIT, -1)
-
-
-def use(index: int) -> tuple[Choice, int]:
-    """The answer that names a connection."""
-    return Choice.USE, index
+from txhyper.core.selection import has_to_dial
 
 
 class SelectionTests(SynchronousTestCase):
-    """Which connection takes the next request."""
+    """Whether those who have found no slot need another connection."""
 
     def test_the_first(self) -> None:
         """Where there is nothing, dial."""
-        self.assertEqual(DIAL, select([], 1, 0, True))
-        self.assertEqual(DIAL, select([], None, 0, False))
+        self.assertTrue(has_to_dial(0, 1, 0, 1, True))
+        self.assertTrue(has_to_dial(0, None, 0, 1, False))
 
     def test_a_dial_is_under_way(self) -> None:
         """One dial is enough for all until its outcome is known."""
-        self.assertEqual(WAIT, select([], 1, 1, True))
-        self.assertEqual(WAIT, select([0], 2, 1, True))
-        self.assertEqual(WAIT, select([0], None, 3, True))
-
-    def test_a_free_slot(self) -> None:
-        """The oldest connection with a free slot is used, whatever is being dialled."""
-        self.assertEqual(use(0), select([1, 99], 1, 0, True))
-        self.assertEqual(use(1), select([0, 5, 99], 1, 1, True))
-        self.assertEqual(use(1), select([0, 1], None, 1, False))
+        self.assertFalse(has_to_dial(0, 1, 1, 9, True))
+        self.assertFalse(has_to_dial(1, 2, 1, 9, True))
+        self.assertFalse(has_to_dial(1, None, 3, 9, True))
 
     def test_more_connections(self) -> None:
-        """A full connection is left alone while another may be dialled."""
-        self.assertEqual(DIAL, select([0], 2, 0, True))
-        self.assertEqual(DIAL, select([0, -3], None, 0, True))
+        """Full connections are left alone while another may be dialled."""
+        self.assertTrue(has_to_dial(1, 2, 0, 1, True))
+        self.assertTrue(has_to_dial(2, None, 0, 1, True))
 
     def test_queue(self) -> None:
-        """At the limit a request queues where the fewest are ahead of it."""
-        self.assertEqual(use(0), select([0], 1, 0, True))
-        self.assertEqual(use(1), select([-2, 0, -1], 3, 0, True))
-        self.assertEqual(use(0), select([-1, -1], 1, 0, True))
+        """At the limit a request waits for a slot to come free."""
+        self.assertFalse(has_to_dial(1, 1, 0, 1, True))
+        self.assertFalse(has_to_dial(3, 3, 0, 9, True))
+        self.assertFalse(has_to_dial(3, 2, 0, 9, True))
+
+    def test_none_allowed(self) -> None:
+        """A maximum of 0 is no reason to wait for ever."""
+        self.assertTrue(has_to_dial(0, 0, 0, 1, True))
 
     def test_http11(self) -> None:
         """Over HTTP/1.1 each request that finds no idle connection dials its own."""
-        self.assertEqual(DIAL, select([0, 0], 1, 7, False))
+        self.assertTrue(has_to_dial(2, 1, 7, 8, False))
+        self.assertFalse(has_to_dial(2, 1, 8, 8, False))
 
     @law
-    @given(
-        st.lists(st.integers(0, 3), max_size=4),
-        st.integers(1, 4),
-        st.integers(1, 30),
-        st.integers(0, 3),
-    )
-    def test_never_reserves_too_much(
-        self, free: list[int], maximum: int, requests: int, capacity: int
-    ) -> None:
+    @given(st.integers(1, 4), st.integers(1, 30), st.integers(0, 3))
+    def test_never_too_many(self, maximum: int, requests: int, capacity: int) -> None:
         """
-        However many requests come, no slot is given twice, no connection is dialled above the
-        maximum, at most one at a time, and nobody is sent away from a free slot.
+        However many requests come, no more connections are made than there may be, one at a time,
+        and as many as there may be before the last one has to wait.
         """
-        free = free[:maximum]
-        dials = 0
+        usable = dials = free = waiting = 0
         for _ in range(requests):
-            choice, index = select(free, maximum, dials, True)
-            if choice is Choice.USE:
-                self.assertTrue(free[index] > 0 or (max(free) <= 0 and len(free) == maximum))
-                free[index] -= 1
-            else:
-                self.assertTrue(all(slots <= 0 for slots in free))
-                if choice is Choice.DIAL:
-                    dials += 1
-                else:
-                    free, dials = [*free, capacity], dials - 1
-            self.assertIn(dials, (0, 1))
-            self.assertLessEqual(len(free) + dials, maximum)
+            waiting += 1
+            if free:
+                free, waiting = free - 1, waiting - 1
+            while waiting and has_to_dial(usable, maximum, dials, waiting, True):
+                dials += 1
+                self.assertLessEqual((dials, usable + dials), (1, maximum))
+                # It is made.
+                usable, dials = usable + 1, dials - 1
+                served = min(waiting, capacity)
+                free, waiting = capacity - served, waiting - served
+            self.assertTrue(waiting == 0 or usable == maximum)

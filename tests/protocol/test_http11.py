@@ -56,7 +56,7 @@ class HTTP11TestCase(SynchronousTestCase):
     def meet(self, **options: Any) -> None:
         """A new connection, with options of its own."""
         self.client = HTTP11ClientConnection(
-            self.clock, "https://a.test", onIdle=self.idle.append, **options
+            self.clock, "https://a.test", onCapacity=self.idle.append, **options
         )
         self.transport = Transport()
         self.client.makeConnection(self.transport)
@@ -243,7 +243,7 @@ class SlotTests(HTTP11TestCase):
             if len(deferreds) < 3:
                 deferreds.append(self.request(path=b"/%d" % len(deferreds)))
 
-        self.client.onIdle = next_
+        self.client.onCapacity = next_
         next_(self.client)
         for number in range(3):
             self.assertIn(b"GET /%d HTTP/1.1" % number, self.lines())

@@ -311,7 +311,7 @@ class ClaimTests(ConnectionTestCase):
 
     def test_closeWhenIdle(self) -> None:
         """So may whoever is told that the connection is idle."""
-        self.meet(onIdle=lambda client: client.close())
+        self.meet(onCapacity=lambda client: client.close())
         response = self.opened()
         self.peer.sendData(1, b"x", endStream=True)
         reader = Reader()

@@ -202,36 +202,58 @@ class ReservationTests(ConnectionTestCase):
         self.assertEqual([], waiting.errors)
 
 
-class IdleTests(ConnectionTestCase):
-    """Whoever keeps the connection is told when it has nothing to do."""
+class CapacityTests(ConnectionTestCase):
+    """Whoever keeps the connection is told when it can take more, or nothing any more."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.idle: list[HTTP2ClientProtocol] = []
-        self.meet(onIdle=self.idle.append)
-        self.greet({MAX_CONCURRENT_STREAMS: 1})
+        # What it was told of: how many slots were open, and whether the connection was usable.
+        self.told: list[tuple[int, bool]] = []
+        self.meet(onCapacity=self.note)
+        self.greet({MAX_CONCURRENT_STREAMS: 2})
 
-    def test_lastSlot(self) -> None:
-        """It is told when the last slot comes free, not before."""
-        self.request()
-        self.request()
+    def note(self, client: HTTP2ClientProtocol) -> None:
+        """Note what is told."""
+        self.told.append((client.openCount, client.isUsable()))
+
+    def test_eachSlot(self) -> None:
+        """It is told when a slot comes free, once nobody waits on the connection itself."""
+        for _ in range(4):
+            self.request()
         self.peer.sendHeaders(1, OK, endStream=True)
-        self.assertEqual([], self.idle)
-        self.peer.sendHeaders(3, OK, endStream=True)
-        self.assertEqual([self.client], self.idle)
+        self.assertEqual([], self.told)
+        for stream in (3, 5, 7):
+            self.peer.sendHeaders(stream, OK, endStream=True)
+        self.assertEqual([(1, True), (0, True)], self.told[-2:])
 
-    def test_nothingCameFree(self) -> None:
-        """Settings and invalid windows free no slot: a peer cannot keep itself alive with them."""
+    def test_limitGrows(self) -> None:
+        """And when the peer's limit grows; not for other settings, nor when it shrinks."""
         self.peer.sendSettings({INITIAL_WINDOW_SIZE: 1000})
-        self.peer.sendSettings({INITIAL_WINDOW_SIZE: 2000})
-        self.assertEqual([], self.idle)
+        self.peer.sendSettings({MAX_CONCURRENT_STREAMS: 1})
+        self.assertEqual([], self.told)
+        self.peer.sendSettings({MAX_CONCURRENT_STREAMS: 5})
+        self.assertEqual([(0, True)], self.told)
 
-    def test_notWhenClosing(self) -> None:
-        """A connection that closes is not offered for more."""
+    def test_closing(self) -> None:
+        """A connection that closes says so at once, so that nobody waits for it."""
         self.request()
         self.client.close()
+        self.assertEqual([(1, False)], self.told)
         self.peer.sendHeaders(1, OK, endStream=True)
-        self.assertEqual([], self.idle)
+        self.assertNotIn(True, [isUsable for _, isUsable in self.told])
+
+    def test_goneAway(self) -> None:
+        """Likewise one whose peer goes away."""
+        self.request()
+        self.peer.sendGoAway(1)
+        self.assertEqual([(1, False)], self.told)
+
+    def test_broken(self) -> None:
+        """Likewise one that has failed, before it is gone."""
+        deferred = self.request()
+        self.peer.sendPing(b"short")
+        self.neverReceived(deferred)
+        self.assertEqual((1, False), self.told[0])
 
 
 class CancelTests(ConnectionTestCase):

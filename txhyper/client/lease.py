@@ -82,19 +82,18 @@ class Lease:
         self._origin.place(self)
         return deferred
 
-    def use(self, connection: IHTTPConnection, reserved: bool, reused: bool) -> None:
+    def use(self, connection: IHTTPConnection, reused: bool) -> None:
         """
-        Go on a connection.
+        Go on a connection, where a slot is reserved for it.
 
-        :param reserved: whether a slot is reserved for it there; else it queues.
         :param reused: whether the connection has served others before.
         """
         if self.request.limits is not None:
-            self.request.limits.dialled()
+            self.request.limits.placed()
         self._attempts += 1
         self._reused = reused
         self._connection = connection
-        connection.issue(self.request, self, reserved)
+        connection.issue(self.request, self, True)
 
     def responded(self, response: IHyperResponse) -> None:
         """The response is here; from now on it is between the stream and its reader."""

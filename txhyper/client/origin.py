@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall
 
 from txhyper.client.dial import Dial
-from txhyper.core.selection import Choice, select
+from txhyper.core.selection import has_to_dial
 from txhyper.errors import ConnectionUnusable
 from txhyper.interfaces import IHTTPConnection
 from txhyper.protocol.connection import HTTP2ClientProtocol
@@ -42,8 +42,7 @@ class OriginState:
 
     :ivar name: such as ``https://example.com``.
     :ivar dialling: connections that are being made.
-    :ivar waiting: requests that wait for one of them, or for another attempt; those that wait for
-        a free stream are with their connection.
+    :ivar waiting: requests that wait for one of them, for a free stream, or for another attempt.
     :ivar connections: those that are alive, oldest first.
     """
 
@@ -62,12 +61,14 @@ class Origin:
     """
 
     __slots__ = (
+        "_changed",
         "_dials",
+        "_fresh",
         "_http11",
+        "_mayGrow",
         "_multiplexed",
         "_pool",
         "_resting",
-        "_serving",
         "_waiting",
         "connections",
         "name",
@@ -83,8 +84,12 @@ class Origin:
         self._waiting: OrderedDict[Lease, None] = OrderedDict()
         # Those who try again, after a pause.
         self._resting: dict[Lease, IDelayedCall] = {}
-        # Connections that those who wait are being put on.
-        self._serving: set[IHTTPConnection] = set()
+        # While those who wait are being placed: the connections that have changed meanwhile.
+        self._changed: dict[IHTTPConnection, None] | None = None
+        # The connection that has just been made, if one has.
+        self._fresh: IHTTPConnection | None = None
+        # Whether another connection is worth a try, beside one that is full.
+        self._mayGrow = True
         # Whether a new connection will take many requests; assumed until one has shown.
         self._multiplexed = True
         # Whether the server has asked for HTTP/1.1.
@@ -101,29 +106,20 @@ class Origin:
         return not (self.connections or self._dials or self._waiting or self._resting)
 
     def place(self, lease: Lease) -> None:
-        """Put a request on a connection, dial for it, or let it wait for a dial under way."""
-        if len(self.connections) == 1:
-            # The usual case, without a list.
-            connection = self.connections[0]
-            if connection.isUsable() and connection.reserve():
-                self._pool.busy(connection)
-                self._use(lease, connection, True, True)
-                return
-        usable = [connection for connection in self.connections if connection.isUsable()]
-        free = [connection.capacity - connection.openCount for connection in usable]
-        maximum = self._pool.maxConnectionsPerHost
-        choice, index = select(free, maximum, len(self._dials), self._multiplexed)
-        if choice is Choice.USE:
-            connection = usable[index]
-            self._pool.busy(connection)
-            self._use(lease, connection, connection.reserve(), True)
+        """Put a request on a connection, dial for it, or let it wait: for a dial, or for a slot."""
+        connection = None if self._waiting else self._room()
+        if connection is not None:
+            self._use(lease, connection)
             return
+        if not self._waiting:
+            # Those that have no streams to give for now are not idle: somebody waits for them.
+            for connection in self.connections:
+                self._pool.busy(connection)
         self._waiting[lease] = None
-        if lease.request.limits is not None:
-            isUnderWay = choice is Choice.WAIT and self._dials[0].isConnected
-            lease.request.limits.dialling(isUnderWay)
-        if choice is Choice.DIAL:
-            self._dial()
+        self._mayGrow = True
+        self._serve()
+        if lease in self._waiting:
+            self._time(lease, len(self._waiting) - 1)
 
     def state(self) -> OriginState:
         """A snapshot."""
@@ -171,7 +167,7 @@ class Origin:
         for connection in list(self.connections):
             if connection.multiplexed:
                 connection.close()
-        self._dialForAll()
+        self._serve()
 
     def leave(self, lease: Lease) -> None:
         """
@@ -185,9 +181,10 @@ class Origin:
         while len(self._dials) > len(self._waiting):
             self._dials.pop().cancel()
         # Those behind move up, each to the dial of the one before.
-        for waiting, dial in zip(self._waiting, self._dials, strict=False):
-            if dial.isConnected and waiting.request.limits is not None:
-                waiting.request.limits.dialling(True)
+        self._timeAll()
+        if not self._waiting:
+            for connection in list(self.connections):
+                self._rest(connection)
         self._pool.tidy(self)
 
     def close(self) -> None:
@@ -209,12 +206,82 @@ class Origin:
             connection.close()
         self._pool.tidy(self)
 
-    # -- dials ---------------------------------------------------------------------------------
+    # -- who waits -----------------------------------------------------------------------------
 
-    def _dialForAll(self) -> None:
-        """Over HTTP/1.1 each who waits needs a dial."""
-        while len(self._dials) < len(self._waiting):
-            self._dial()
+    def _serve(self) -> None:
+        """
+        Whoever waits goes where there is room, the oldest first; for who finds none a connection is
+        dialled, if there may be another.
+        """
+        if self._changed is not None:
+            # Somebody who was sent has failed at once, or has sent others. Whoever serves them goes
+            # on: not from in here, as many may do so one after the other.
+            return
+        changed = self._changed = {}
+        hasDialled = False
+        try:
+            while self._waiting:
+                connection = self._room()
+                if connection is not None:
+                    lease, _ = self._waiting.popitem(last=False)
+                    self._use(lease, connection)
+                elif self._hasToDial():
+                    hasDialled = True
+                    self._dial()
+                else:
+                    break
+        finally:
+            self._changed = self._fresh = None
+        if hasDialled:
+            self._timeAll()
+        for connection in changed:
+            self._rest(connection)
+
+    def _room(self) -> IHTTPConnection | None:
+        """A slot, reserved, on the oldest connection that has one."""
+        for connection in self.connections:
+            if connection.isUsable() and connection.reserve():
+                return connection
+        return None
+
+    def _hasToDial(self) -> bool:
+        usable = sum(connection.isUsable() for connection in self.connections)
+        maximum = self._pool.maxConnectionsPerHost if self._mayGrow else usable
+        dials = len(self._dials)
+        return has_to_dial(usable, maximum, dials, len(self._waiting), self._multiplexed)
+
+    def changed(self, connection: IHTTPConnection) -> None:
+        """A connection can take more than before, or nothing any more."""
+        if self._changed is not None:
+            self._changed[connection] = None
+            return
+        if self._waiting:
+            self._serve()
+        self._rest(connection)
+
+    def _timeAll(self) -> None:
+        """What those who wait are waiting for has changed."""
+        for index, lease in enumerate(self._waiting):
+            self._time(lease, index)
+
+    def _time(self, lease: Lease, index: int) -> None:
+        """
+        What a request waits for has its time limit.
+
+        :param index: its place among those who wait.
+        """
+        limits = lease.request.limits
+        if limits is None:
+            return
+        if self._multiplexed and any(c.isUsable() for c in self.connections):
+            limits.queued()
+            return
+        # Over HTTP/1.1 each has its own, in the order they came.
+        dials = self._dials[:1] if self._multiplexed else self._dials[index : index + 1]
+        for dial in dials:
+            limits.dialling(dial.isConnected)
+
+    # -- dials ---------------------------------------------------------------------------------
 
     def _dial(self) -> None:
         pool = self._pool
@@ -226,12 +293,12 @@ class Origin:
                 pool.bounds,
                 pool.windowManager,
                 pool.onFrame,
-                self.idle,
+                self.changed,
                 pool.timer,
                 pool.liveness,
             ),
             lambda: HTTP11ClientConnection(
-                pool.reactor, self.name, pool.persistent, pool.bounds, self.idle, pool.timer
+                pool.reactor, self.name, pool.persistent, pool.bounds, self.changed, pool.timer
             ),
             HTTP11_ONLY if self._http11 else self.route.offers,
             self.route.isPriorKnowledge and not self._http11,
@@ -247,12 +314,7 @@ class Origin:
 
     def _connected(self, dial: Dial) -> None:
         """TCP has connected: the handshake begins, for all who wait for this dial."""
-        # Over HTTP/1.1 each has its own, in the order they came.
-        waiting = list(self._waiting)
-        index = self._dials.index(dial)
-        for lease in waiting if self._multiplexed else waiting[index : index + 1]:
-            if lease.request.limits is not None:
-                lease.request.limits.dialling(True)
+        self._timeAll()
 
     def _dialled(self, dial: Dial, connection: IHTTPConnection) -> None:
         self._dials.remove(dial)
@@ -262,24 +324,19 @@ class Origin:
         self._pool.log.debug("{origin}: connected, {name}", origin=self.name, name=protocol)
         self._pool.born(connection)
         connection.whenClosed().addCallback(self._closed, connection)
-        if not self._waiting:
-            self.idle(connection)
-        elif connection.multiplexed:
-            self._serveAll(connection, False)
-        else:
-            self._serve(connection, connection.reserve(), False)
-            self._dialForAll()
+        self._fresh = connection if self._waiting else None
+        self.changed(connection)
+        self._timeAll()
 
     def _undialled(self, dial: Dial, error: Exception) -> None:
         self._dials.remove(dial)
         self._pool.log.debug("{origin}: not connected: {error}", origin=self.name, error=error)
-        for connection in self.connections:
-            if connection.multiplexed and connection.isUsable():
-                # It is full, or they would not have waited for another. To queue is better than
-                # to fail.
-                self._pool.busy(connection)
-                self._serveAll(connection, True)
-                return
+        if any(c.multiplexed and c.isUsable() for c in self.connections):
+            # It is full, or they would not have waited for another. To go on waiting is better than
+            # to fail.
+            self._mayGrow = False
+            self._timeAll()
+            return
         # Whoever has a dial left still has hope.
         hopeless = len(self._waiting) - len(self._dials)
         # Out of the queue first: who is told may send again at once, and gets a dial of its own.
@@ -289,44 +346,23 @@ class Origin:
 
     # -- connections ---------------------------------------------------------------------------
 
-    def _use(self, lease: Lease, connection: IHTTPConnection, reserved: bool, reused: bool) -> None:
-        lease.use(connection, reserved, reused)
+    def _use(self, lease: Lease, connection: IHTTPConnection) -> None:
+        """A request goes on a connection, where a slot is reserved for it."""
+        self._pool.busy(connection)
+        lease.use(connection, connection is not self._fresh)
         most = self._pool.maxRequestsPerConnection
         if most is not None and connection.issued >= most:
             self._pool.log.debug("{origin}: {n} requests are enough", origin=self.name, n=most)
             connection.close()
 
-    def _serve(self, connection: IHTTPConnection, reserved: bool, reused: bool) -> None:
-        """The oldest waiter goes on a connection."""
-        lease, _ = self._waiting.popitem(last=False)
-        self._use(lease, connection, reserved, reused)
-
-    def _serveAll(self, connection: IHTTPConnection, reused: bool) -> None:
-        """Everybody who waits now goes on an HTTP/2 connection, to queue there if it is full."""
-        for lease in list(self._waiting):
-            # One that was sent, or could not be, may have cancelled others or closed the pool.
-            if lease in self._waiting:
-                del self._waiting[lease]
-                self._use(lease, connection, connection.reserve(), reused)
-
-    def idle(self, connection: IHTTPConnection) -> None:
-        """A connection may take requests: give it to those who wait, keep it, or close it."""
-        if connection in self._serving:
-            # One that was put on it has failed at once. Whoever serves them goes on: not from in
-            # here, as many may do so one after the other.
-            return
-        self._serving.add(connection)
-        try:
-            while self._waiting and connection.isUsable() and connection.reserve():
-                self._serve(connection, True, True)
-        finally:
-            self._serving.discard(connection)
+    def _rest(self, connection: IHTTPConnection) -> None:
+        """A connection that has nothing to do is kept for a while, or closed."""
         # Of one that is in doubt there will be news.
         if connection.openCount or connection.isSuspect:
             return
         if not self._pool.persistent or not connection.isUsable():
             connection.close()
-        else:
+        elif not self._waiting:
             self._pool.idle(connection)
             if not connection.multiplexed:
                 self._trim()
@@ -345,4 +381,5 @@ class Origin:
         self.connections.remove(connection)
         self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
         self._pool.gone(connection)
+        self._serve()
         self._pool.tidy(self)

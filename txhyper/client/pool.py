@@ -38,7 +38,8 @@ class ConnectionPool:
     HTTP/1.1 there are as many connections as there are requests at a time.
 
     :ivar persistent: whether to keep connections once they are idle.
-    :ivar maxConnectionsPerHost: how many HTTP/2 connections an origin may have.
+    :ivar maxConnectionsPerHost: how many HTTP/2 connections an origin may have that take requests.
+        One that is closing, or in doubt, does not count.
     :ivar maxRequestsPerConnection: after so many requests a connection takes no more, and closes
         when they are done; None for any number.
     :ivar maxConnectionAge: seconds after which it does so whatever it has served; None for ever.
@@ -168,9 +169,13 @@ class ConnectionPool:
             self._ages.end(connection)
 
     def idle(self, connection: IHTTPConnection) -> None:
-        """A connection has nothing to do: its time begins."""
-        self._idle.begin(connection, self.reactor.seconds())
-        self._schedule()
+        """
+        A connection has nothing to do: its time begins, if it does not run. A peer does not prolong
+        it by changing its mind about how much it would take.
+        """
+        if connection not in self._idle:
+            self._idle.begin(connection, self.reactor.seconds())
+            self._schedule()
 
     def busy(self, connection: IHTTPConnection) -> None:
         """A connection has something to do, or is gone. The timer finds out by itself."""

@@ -1,9 +1,9 @@
 """
 How many streams may be open on one connection, who waits for one, and whether any will come.
 
-Owns the count of slots in use, the peer's limit, the queue and the draining flag. Never opens a
-stream and never calls a waiter: whoever frees a slot asks :meth:`Admission.admit` whose turn it is.
-The connection calls it; h2's own count walks all streams, this one is a number.
+Owns the count of slots in use, the peer's limit, the queue, and whether the doors are open at all.
+Never opens a stream and never calls a waiter: whoever frees a slot asks :meth:`Admission.admit`
+whose turn it is. The connection calls it; h2's own count walks all streams, this one is a number.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ class Admission(Generic[W]):
     A slot is *reserved* before a stream is opened in it, so that two callers in one reactor turn
     never share the last one. The limit may be 0, may shrink below what is open, and may never be
     announced; a shrunken limit closes nothing, it only lets nobody in.
+
+    :ivar draining: whether nobody will be let in any more.
+    :ivar held: whether nobody is let in for now, as it is in doubt that the peer is still there.
     """
 
-    __slots__ = ("_waiting", "draining", "in_use", "limit")
+    __slots__ = ("_waiting", "draining", "held", "in_use", "limit")
 
     def __init__(self) -> None:
         self.limit = ASSUMED_LIMIT
         self.in_use = 0
         self.draining = False
+        self.held = False
         # Made when the first one has to wait: most connections never see a queue.
         self._waiting: OrderedDict[W, None] | None = None
 
@@ -48,7 +52,7 @@ class Admission(Generic[W]):
 
         :return: whether it was taken. The taker gives it back by :meth:`release`, once.
         """
-        if self.in_use < self.limit and not self._waiting and not self.draining:
+        if self.in_use < self.limit and not (self._waiting or self.draining or self.held):
             self.in_use += 1
             return True
         return False
@@ -76,7 +80,7 @@ class Admission(Generic[W]):
 
     def admit(self) -> W | None:
         """The waiter whose turn it is, with a slot reserved for it; None if it is nobody's."""
-        if self._waiting and self.in_use < self.limit and not self.draining:
+        if self._waiting and self.in_use < self.limit and not (self.draining or self.held):
             waiter, _ = self._waiting.popitem(last=False)
             self.in_use += 1
             return waiter

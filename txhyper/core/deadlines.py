@@ -29,6 +29,9 @@ class Deadlines(Generic[K]):
     def __len__(self) -> int:
         return len(self._begun)
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._begun
+
     def begin(self, key: K, now: float) -> None:
         """Start the time of one, or start it anew."""
         self._begun.pop(key, None)

@@ -34,18 +34,16 @@ from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.errors import (
     BoundExceeded,
     ConnectionFailed,
-    ConnectionTerminated,
     ConnectionUnusable,
     HyperError,
     PeerUnresponsive,
     ProtocolViolation,
-    code_name,
 )
 from txhyper.interfaces import IClaim, IHTTPConnection
 from txhyper.protocol.claims import OwnRequests
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
-from txhyper.protocol.failures import INTERNAL_ERROR, internalError
+from txhyper.protocol.failures import INTERNAL_ERROR, internalError, terminated
 from txhyper.protocol.keepalive import KeepAlive, Liveness
 from txhyper.protocol.pings import Pings
 from txhyper.protocol.probes import Probes
@@ -66,7 +64,8 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
     An HTTP/2 client's end of a connection (RFC 9113).
 
     :ivar origin: the peer's name in messages, such as ``https://example.com``.
-    :ivar onIdle: called with the connection each time its last slot comes free.
+    :ivar onCapacity: called with the connection each time it can take more than before, or none
+        any more.
     """
 
     multiplexed = True
@@ -80,7 +79,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         bounds: Bounds | None = None,
         window_manager: type[BaseFlowControlManager] = FlowControlManager,
         onFrame: Callable[[str], None] | None = None,
-        onIdle: Callable[[HTTP2ClientProtocol], None] | None = None,
+        onCapacity: Callable[[HTTP2ClientProtocol], None] | None = None,
         timer: Timer | None = None,
         liveness: Liveness | None = None,
     ) -> None:
@@ -95,7 +94,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         """
         super().__init__()
         self.origin = origin
-        self.onIdle = onIdle
+        self.onCapacity = onCapacity
         self._reactor = reactor
         self._engine = Engine(origin, bounds, window_manager, onFrame)
         self._admission: Admission[Exchange] = Admission()
@@ -108,7 +107,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         self._keepAlive = KeepAlive(
             reactor, liveness or Liveness(), self, self._recovered, self._unresponsive
         )
-        self._wire.suspect = self._keepAlive.suspect
+        self._wire.suspect = self._suspect
         self._closing = False
         self.issued = 0
         self._octetsReceived = 0
@@ -131,12 +130,13 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         Whether requests may be put here: not after GOAWAY, a failure, or :meth:`close`, nor while
         it is in doubt whether the peer is still there.
         """
-        return not (self._admission.draining or self._engine.exhausted or self.isSuspect)
+        admission = self._admission
+        return not (admission.draining or admission.held or self._engine.exhausted)
 
     @property
     def isSuspect(self) -> bool:
         """Whether the peer has been asked if it is still there."""
-        return self._keepAlive.isSuspect
+        return self._admission.held
 
     def state(self) -> ConnectionState:
         """A snapshot."""
@@ -163,12 +163,11 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         """
         exchange = Exchange(self._wire, request, claim)
         claim.token = exchange
-        self.issued += 1
         if self._admission.draining or self._engine.exhausted:
             exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
             if reserved:
                 self.release()
-        elif reserved or (not self.isSuspect and self._admission.reserve()):
+        elif reserved or self._admission.reserve():
             if not self._start(exchange):
                 self._freed()
         else:
@@ -200,9 +199,9 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         Take no more requests; those that wait fail as retriable, those that are open finish.
         Then GOAWAY is sent and the connection is closed.
         """
-        self._closing = True
-        self._dismiss()
-        self._freed()
+        if not self._closing:
+            self._closing = True
+            self._dismiss()
 
     def abort(self) -> None:
         """Disconnect now, without a farewell. Every request fails, those that wait at once."""
@@ -217,6 +216,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
 
         :return: whether it was sent; else the slot is free again, and the caller's to give away.
         """
+        self.issued += 1
         try:
             exchange.send()
         except Exception as error:  # noqa: BLE001 - whatever it is, the slot is not to be lost
@@ -235,27 +235,29 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         self._freed()
 
     def _freed(self) -> None:
-        """A slot has come free: it is the next one's, or else nothing may be left to do."""
+        """There may be room: for those who wait here, for others; or nothing is left to do."""
         if self._isAdmitting:
             # One that was let in has given its slot up at once. Whoever lets them in goes on: not
             # from in here, as many may do so one after the other.
             return
         self._isAdmitting = True
         try:
-            while not self.isSuspect and (exchange := self._admission.admit()) is not None:
+            while (exchange := self._admission.admit()) is not None:
                 self._start(exchange)
         finally:
             self._isAdmitting = False
-        if not self._admission.in_use:
-            if self._closing or self._engine.last_stream_id is not None:
-                self._farewell()
-            elif self.onIdle is not None and not self._admission.waiting:
-                self.onIdle(self)
+        if not self._admission.in_use and (
+            self._closing or self._engine.last_stream_id is not None
+        ):
+            self._farewell()
+        if self.onCapacity is not None and not self._admission.waiting:
+            self.onCapacity(self)
 
     def _dismiss(self) -> None:
         """Nobody is let in any more: the waiting may try elsewhere, nothing of them was sent."""
         for exchange in self._admission.dismiss():
             exchange.failed(ConnectionUnusable(f"{self.origin}: the connection is closing"))
+        self._freed()
 
     # -- facts ---------------------------------------------------------------------------------
 
@@ -307,9 +309,9 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
 
     def _onSettled(self, stream: None, value: Any, size: int) -> None:
         limit = self._engine.max_concurrent_streams
-        self._admission.limit = UNLIMITED if limit is None else limit
+        before, self._admission.limit = self._admission.limit, UNLIMITED if limit is None else limit
         self._outbound.wake_all()
-        if self._admission.waiting:
+        if self._admission.limit > before:
             self._freed()
 
     def _onPonged(self, stream: None, value: bytes, size: int) -> None:
@@ -317,7 +319,6 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
 
     def _onGone(self, stream: None, value: Any, size: int) -> None:
         self._dismiss()
-        self._freed()
 
     # -- beginning and end -----------------------------------------------------------------------
 
@@ -328,11 +329,18 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         self._wire.connect(cast(WireTransport, self.transport))
         self._keepAlive.start()
 
+    def _suspect(self) -> None:
+        """Something did not come in time: nobody is let in until the peer has answered."""
+        self._keepAlive.ask()
+        if not self._admission.held:
+            self._admission.held = True
+            self._freed()
+
     def _recovered(self) -> None:
-        """The peer was only slow."""
-        self._freed()
-        if self.onIdle is not None and self.openCount:
-            self.onIdle(self)
+        """The peer was only slow, if it was in doubt at all."""
+        if self._admission.held:
+            self._admission.held = False
+            self._freed()
 
     def _unresponsive(self, error: PeerUnresponsive) -> None:
         """The peer is gone."""
@@ -366,19 +374,8 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         """The transport is gone: everybody who still waits is told."""
         self._wire.end()
         self._keepAlive.stop()
-        code, debugData = self._engine.goaway
-        said = ""
-        if self._engine.last_stream_id is not None:
-            said = f" (the server's GOAWAY says {code_name(code)} {debugData[:100]!r})"
-        self._failAll(
-            ConnectionTerminated(
-                f"{self.origin}: the connection ended before the response did: "
-                f"{reason.getErrorMessage()}{said}",
-                code,
-                self._engine.last_stream_id,
-                debugData,
-            )
-        )
+        engine = self._engine
+        self._failAll(terminated(self.origin, reason, engine.last_stream_id, *engine.goaway))
         self._timer.quiet()
         self._tellClosed()
 

@@ -17,9 +17,15 @@ from twisted.web.client import (
 )
 from twisted.web.iweb import IResponse
 
-from txhyper.errors import ConnectionFailed, HyperError, InvalidRequest
+from txhyper.errors import (
+    ConnectionFailed,
+    ConnectionTerminated,
+    HyperError,
+    InvalidRequest,
+    code_name,
+)
 
-__all__ = ["INTERNAL_ERROR", "RESPONSE_DONE", "asRequestFailure", "asResponseFailure"]
+__all__ = ["INTERNAL_ERROR", "RESPONSE_DONE", "asRequestFailure", "asResponseFailure", "terminated"]
 
 #: An error code (RFC 9113 section 7).
 INTERNAL_ERROR = 0x2
@@ -44,6 +50,26 @@ def internalError(origin: str, error: Exception) -> ConnectionFailed:
     """Something that should not happen has, in this process, while a frame was dealt with."""
     return ConnectionFailed(
         f"{origin}: {error!r} while a frame was dealt with (INTERNAL_ERROR)", INTERNAL_ERROR
+    )
+
+
+def terminated(
+    origin: str, reason: Failure, lastStreamId: int | None, code: int, debugData: bytes
+) -> ConnectionTerminated:
+    """
+    The transport is gone, whether or not the peer said before that it would be.
+
+    :param lastStreamId: of the peer's GOAWAY, which has the code and the debug data as well; None
+        if there was none.
+    """
+    said = ""
+    if lastStreamId is not None:
+        said = f" (the server's GOAWAY says {code_name(code)} {debugData[:100]!r})"
+    return ConnectionTerminated(
+        f"{origin}: the connection ended before the response did: {reason.getErrorMessage()}{said}",
+        code,
+        lastStreamId,
+        debugData,
     )
 
 

@@ -55,7 +55,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
     """
     One HTTP/1.1 connection.
 
-    :ivar onIdle: called with the connection each time it may take a request again.
+    :ivar onCapacity: called with the connection each time it may take a request again.
     """
 
     #: One request at a time: there are no streams.
@@ -70,7 +70,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         origin: str = "the server",
         persistent: bool = True,
         bounds: Bounds | None = None,
-        onIdle: Callable[[HTTP11ClientConnection], None] | None = None,
+        onCapacity: Callable[[HTTP11ClientConnection], None] | None = None,
         timer: Timer | None = None,
     ) -> None:
         """
@@ -82,7 +82,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         """
         super().__init__()
         self.origin = origin
-        self.onIdle = onIdle
+        self.onCapacity = onCapacity
         self.openCount = 0
         self.issued = 0
         self._octetsReceived = 0
@@ -184,8 +184,8 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         """There is nothing to do."""
         if self._closing:
             self._lose()
-        elif self.onIdle is not None:
-            self.onIdle(self)
+        elif self.onCapacity is not None:
+            self.onCapacity(self)
 
     def issue(self, request: Request, claim: IClaim, reserved: bool = False) -> None:
         """Send a request; a connection that is busy, or closing, takes none."""

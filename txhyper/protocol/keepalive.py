@@ -53,18 +53,16 @@ class KeepAlive:
     The silence of one connection.
 
     :ivar lastHeard: when something came last; the connection sets it with each read.
-    :ivar isSuspect: whether the peer is being asked because something did not come in time.
     """
 
     __slots__ = (
         "_asked",
         "_connection",
+        "_isThere",
         "_liveness",
         "_lost",
         "_reactor",
-        "_recovered",
         "_timer",
-        "isSuspect",
         "lastHeard",
     )
 
@@ -73,21 +71,20 @@ class KeepAlive:
         reactor: IReactorTime,
         liveness: Liveness,
         connection: HTTP2ClientProtocol,
-        recovered: Callable[[], None],
+        isThere: Callable[[], None],
         lost: Callable[[PeerUnresponsive], None],
     ) -> None:
         """
         :param connection: has an origin, an open count, and sends PINGs.
-        :param recovered: told when a peer that was suspected has given one.
+        :param isThere: told when a peer that was asked has given one.
         :param lost: told when the peer gave no sign of life.
         """
         self._reactor = reactor
         self._liveness = liveness
         self._connection = connection
-        self._recovered = recovered
+        self._isThere = isThere
         self._lost = lost
         self.lastHeard = reactor.seconds()
-        self.isSuspect = False
         # When the peer was asked; None if it is not being asked.
         self._asked: float | None = None
         # The next look at the silence, or the end of the peer's time.
@@ -104,9 +101,8 @@ class KeepAlive:
             self._timer.cancel()
             self._timer = None
 
-    def suspect(self) -> None:
+    def ask(self) -> None:
         """Something did not come in time: ask, unless the peer is being asked already."""
-        self.isSuspect = True
         if self._asked is None:
             self._ask()
         else:
@@ -139,11 +135,9 @@ class KeepAlive:
 
     def _answered(self, seconds: float) -> None:
         self.stop()
-        wasSuspect = self.isSuspect
-        self._asked, self.isSuspect = None, False
+        self._asked = None
         self._schedule()
-        if wasSuspect:
-            self._recovered()
+        self._isThere()
 
     def _late(self) -> None:
         self._timer = None

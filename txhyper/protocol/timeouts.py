@@ -192,21 +192,26 @@ class RequestLimits:
 
     def dialling(self, isConnected: bool) -> None:
         """The request waits for a dial. :param isConnected: whether TCP has connected already."""
-        if not isConnected:
-            self.begin("connect")
-        elif "handshake" not in self._running:
+        self.end("slot")
+        if "handshake" in self._running:
+            return
+        if isConnected:
             self.end("connect")
             self.begin("handshake")
-
-    def dialled(self) -> None:
-        """It waits for none any more."""
-        self.end("connect")
-        self.end("handshake")
+        elif "connect" not in self._running:
+            self.begin("connect")
 
     def queued(self) -> None:
         """The request waits for a stream. It may move on to another queue, in the same time."""
+        self.end("connect")
+        self.end("handshake")
         if "slot" not in self._running:
             self.begin("slot")
+
+    def placed(self) -> None:
+        """It waits for no dial and in no queue of the pool's any more."""
+        for kind in ("connect", "handshake", "slot"):
+            self.end(kind)
 
     def sent(self, name: str) -> None:
         """The request is on its way. :param name: of the origin and the stream."""
