@@ -15,10 +15,12 @@ from tests.client.scene import (
     REFUSED_STREAM,
     PoolTestCase,
     Producer,
+    Tracked,
     WholeBody,
     read,
 )
 from txhyper.client.pool import ConnectionPool
+from txhyper.client.route import Route
 from txhyper.core import frames
 from txhyper.core.windows import AutoTuningFlowControlManager, FlowControlManager
 from txhyper.errors import (
@@ -59,6 +61,16 @@ class OriginsTests(PoolTestCase):
         self.assertRaises(InvalidRequest, self.send, b"POST", body=Producer(-1))
         self.assertEqual([], self.dials)
         self.assertEqual({}, self.pool._origins)
+
+    def test_onItsWay(self) -> None:
+        """A request that is on its way to one origin is sent to no other, which is forgotten."""
+        request = Tracked(b"GET", b"https://a.test/")
+        deferred = self.counted(self.pool.send(Route("a", "a", lambda: self.network), request))
+        other = Route("b", "b", lambda: self.network)
+        self.assertRaises(InvalidRequest, self.pool.send, other, request)
+        self.assertEqual(["a"], [state.name for state in self.pool.snapshot()])
+        deferred.cancel()
+        self.reasonOf(deferred, CancelledError)
 
 
 class IdleTests(PoolTestCase):

@@ -187,7 +187,7 @@ class Origin:
                 self._rest(connection)
         self._pool.tidy(self)
 
-    def close(self) -> None:
+    def close(self, error: ConnectionUnusable) -> None:
         """
         Dial no more and fail those who wait for it, or for another attempt; close every connection,
         once its open requests are done.
@@ -200,7 +200,7 @@ class Origin:
         for pause in resting.values():
             pause.cancel()
         for lease in [*waiting, *resting]:
-            lease.abandon(ConnectionUnusable(f"{self.name}: the pool was closed"))
+            lease.abandon(error)
         for connection in list(self.connections):
             self._pool.busy(connection)
             connection.close()

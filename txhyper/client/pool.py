@@ -9,10 +9,15 @@ when they are handed one of these. Never sees a request's octets.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, cast
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IReactorCore,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
 from twisted.logger import Logger
 
 from txhyper.client.lease import Lease
@@ -22,7 +27,9 @@ from txhyper.core.bounds import Bounds
 from txhyper.core.deadlines import Deadlines
 from txhyper.core.hpack import coder_name
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager, check_windows
+from txhyper.errors import ConnectionUnusable, InvalidRequest
 from txhyper.interfaces import IHTTPConnection, IHyperResponse
+from txhyper.protocol.failures import asRequestFailure
 from txhyper.protocol.keepalive import Liveness
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timeouts, Timer
@@ -36,6 +43,9 @@ class ConnectionPool:
 
     HTTP/2 multiplexes all requests to an origin on one connection; to a server that speaks
     HTTP/1.1 there are as many connections as there are requests at a time.
+
+    When the reactor stops, every request that is still open fails; whoever wants them to finish
+    closes the pool before.
 
     :ivar persistent: whether to keep connections once they are idle.
     :ivar maxConnectionsPerHost: how many HTTP/2 connections an origin may have that take requests.
@@ -95,6 +105,9 @@ class ConnectionPool:
         # Made with the first connection whose age is limited.
         self._ages: Deadlines[IHTTPConnection] | None = None
         self._timer: IDelayedCall | None = None
+        # While there are origins: what the reactor calls when it stops; and whether it has.
+        self._trigger: Any = None
+        self._isStopped = False
         #: For the time limits of requests.
         self.timer = Timer(reactor)
         self.log.debug("header blocks are encoded by {coder}", coder=coder_name())
@@ -134,8 +147,16 @@ class ConnectionPool:
         request.fields()
         origin = self._origins.get(route.key)
         if origin is None:
+            if self._isStopped:
+                return fail(asRequestFailure(stopping(route.name())))
+            if not self._origins:
+                self._watchReactor()
             origin = self._origins[route.key] = Origin(self, route)
-        return Lease(origin, request).start(timeouts)
+        try:
+            return Lease(origin, request).start(timeouts)
+        except InvalidRequest:
+            self.tidy(origin)
+            raise
 
     def tidy(self, origin: Origin) -> None:
         """Forget an origin that nothing is left of."""
@@ -143,6 +164,9 @@ class ConnectionPool:
             self._origins.pop(origin.route.key, None)
             if not self._origins:
                 self.timer.quiet()
+                if self._trigger is not None:
+                    trigger, self._trigger = self._trigger, None
+                    cast(IReactorCore, self.reactor).removeSystemEventTrigger(trigger)
 
     def snapshot(self) -> list[OriginState]:
         """
@@ -150,6 +174,27 @@ class ConnectionPool:
         octets. It walks over everything, and is for people.
         """
         return [origin.state() for origin in self._origins.values()]
+
+    def _watchReactor(self) -> None:
+        core = IReactorCore(self.reactor, None)
+        if core is not None:
+            # By then the reactor has let everybody finish who had asked for it.
+            self._trigger = core.addSystemEventTrigger("during", "shutdown", self._stopped)
+
+    def _stopped(self) -> None:
+        """
+        The reactor has stopped, and has cut every connection; what was to be sent again, or waits,
+        never will be.
+        """
+        self._trigger = None
+        self._isStopped = True
+        # None is found from now on: whoever hears of the end may want to send again.
+        origins, self._origins = self._origins, {}
+        for origin in origins.values():
+            self.closing.update(origin.connections)
+            origin.close(stopping(origin.name))
+        self.timer.quiet()
+        self._reschedule()
 
     # -- idle and old connections --------------------------------------------------------------
 
@@ -222,7 +267,7 @@ class ConnectionPool:
         force = self.reactor.callLater(self.closeTimeout, _abortAll, connections)
         self.closing.update(connections)
         for origin in origins:
-            origin.close()
+            origin.close(ConnectionUnusable(f"{origin.name}: the pool was closed"))
         self._reschedule()
 
         def done(ignored: object) -> None:
@@ -235,6 +280,11 @@ class ConnectionPool:
         told: Deferred[None] = Deferred()
         closed.addCallback(done).chainDeferred(told)
         return told
+
+
+def stopping(origin: str) -> ConnectionUnusable:
+    """What becomes of a request when there is no reactor any more."""
+    return ConnectionUnusable(f"{origin}: the reactor has stopped")
 
 
 def _abortAll(connections: list[IHTTPConnection]) -> None:
