@@ -4,6 +4,7 @@ from txhyper.client.agent import Agent
 from txhyper.client.decoding import contentDecoders
 from txhyper.client.pool import ConnectionPool
 from txhyper.core.bounds import Bounds
+from txhyper.core.header_map import HTTPHeaderMap
 from txhyper.core.windows import (
     AutoTuningFlowControlManager,
     BaseFlowControlManager,
@@ -72,6 +73,7 @@ __all__ = [
     "GoneAway",
     "HTTP2ClientProtocol",
     "HTTP11Required",
+    "HTTPHeaderMap",
     "HandshakeTimedOut",
     "HyperError",
     "IHTTPConnection",

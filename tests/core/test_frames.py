@@ -38,6 +38,12 @@ class PackingTests(SynchronousTestCase):
         """WINDOW_UPDATE carries its increment in four octets."""
         self.assertEqual(wire.window_update(0, 1 << 30), frames.pack_window_update(0, 1 << 30))
 
+    def test_origin(self) -> None:
+        """ORIGIN carries entries, each behind its length in two octets (RFC 8336 section 2.1)."""
+        origins = [b"https://a.test", b"", b"x" * 300]
+        self.assertEqual(wire.origin_frame(*origins), frames.pack_origin(origins))
+        self.assertEqual(origins, frames.origin_entries(wire.origin_frame(*origins)[9:]))
+
     def test_goaway(self) -> None:
         """GOAWAY carries the last stream, the code, and what explains it."""
         self.assertEqual(wire.goaway(5, 1, b"why"), frames.pack_goaway(5, 1, b"why"))
@@ -179,7 +185,13 @@ class DescribeTests(SynchronousTestCase):
     def test_unknown_type(self) -> None:
         """A type that nobody knows has its number."""
         self.assertDescribes("0xfa stream=3 length=1", wire.frame(0xFA, 0xFF, 3, b"x"))
-        self.assertDescribes("ORIGIN stream=0 length=0", wire.frame(0xC, 0, 0))
+        self.assertDescribes("PRIORITY_UPDATE stream=0 length=0", wire.frame(0x10, 0, 0))
+
+    def test_origins(self) -> None:
+        """The entries of an ORIGIN frame are shown as they came, unless one is cut off."""
+        octets = wire.origin_frame(b"https://a.test", b"")
+        self.assertDescribes("ORIGIN stream=0 length=18 origins=[b'https://a.test', b'']", octets)
+        self.assertDescribes("ORIGIN stream=0 length=3", wire.frame(wire.ORIGIN, 0, 0, b"\0\2a"))
 
     @law
     @given(st.integers(0, 12), st.integers(0, 255), st.integers(0, 0x7FFFFFFF), octets)

@@ -47,6 +47,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
 PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, ALTSVC = range(5, 11)
+ORIGIN = 12
 
 #: Flags (RFC 9113 section 6).
 END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
@@ -111,6 +112,12 @@ def window_update(stream_id: int, increment: int) -> bytes:
 def goaway(last: int, code: int = NO_ERROR, debug_data: bytes = b"") -> bytes:
     """GOAWAY."""
     return frame(GOAWAY, 0, 0, struct.pack(">LL", last, code) + debug_data)
+
+
+def origin_frame(*origins: bytes, flags: int = 0, stream_id: int = 0) -> bytes:
+    """ORIGIN (RFC 8336 section 2.1)."""
+    entries = [struct.pack(">H", len(origin)) + origin for origin in origins]
+    return frame(ORIGIN, flags, stream_id, b"".join(entries))
 
 
 class Blocks:

@@ -213,7 +213,7 @@ class Conversation:
         """A frame. :param rudeness: how often it is nonsense."""
         dice = self.dice
         if dice.random() < rudeness:
-            kind, flags, stream = dice.randint(0, 11), dice.randint(0, 255), dice.randint(0, 9)
+            kind, flags, stream = dice.randint(0, 12), dice.randint(0, 255), dice.randint(0, 9)
             return frames.pack(kind, flags, stream, dice.randbytes(dice.randint(0, 20)))
         stream = dice.randrange(1, 2 * len(self.requests) + 1, 2)
         chance = dice.random()

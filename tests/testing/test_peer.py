@@ -54,6 +54,12 @@ class ConversationTests(SynchronousTestCase):
         assert reader.reason is not None
         reader.reason.trap(ResponseDone)
 
+    def test_origins(self) -> None:
+        """An ORIGIN frame says what the script says, be it an origin or not."""
+        recorder = self.peer.connect(Recorder())
+        self.peer.sendOrigin(b"https://b.test", b"")
+        self.assertEqual(b"\0\0\x12\x0c\0\0\0\0\0\0\x0ehttps://b.test\0\0", recorder.octets)
+
     def test_aLargeHeadComesInSeveralFrames(self) -> None:
         """CONTINUATION frames are put together again."""
         request = Request(b"GET", b"https://example.com/" + b"x" * 40000)

@@ -18,7 +18,8 @@ class Bounds:
     The limits that one connection keeps, with defaults that no real server meets.
 
     A limit of one stream that is passed fails that stream; any other ends the connection with
-    ENHANCE_YOUR_CALM (RFC 9113 section 7). The error names the field below.
+    ENHANCE_YOUR_CALM (RFC 9113 section 7), unless it says otherwise. The error names the field
+    below.
     """
 
     #: Octets of a decoded header list, 32 counted on top for each field (RFC 9113 section
@@ -49,6 +50,14 @@ class Bounds:
     #: Seconds that a body is held back for a server that was told to expect it and does not ask
     #: for it (``Expect: 100-continue``, RFC 9110 section 10.1.1). Go and curl wait as long.
     continue_timeout: float = 1.0
+
+    #: Origins that one connection's server may say it is for, in ORIGIN frames (RFC 8336 section
+    #: 4). What comes above either of these two is not taken in, and ends nothing: such an origin
+    #: gets a connection of its own.
+    origin_set_entries: int = 1000
+
+    #: Octets of these origins' names together.
+    origin_set_octets: int = 64 * 1024
 
     #: How often one request is put on a connection, the first time included.
     attempts: int = 5

@@ -38,9 +38,10 @@ from h2.errors import ErrorCodes
 from txhyper.core import frames
 from txhyper.core.bounds import Bounds
 from txhyper.core.control import MAX_FRAME_SIZE
-from txhyper.core.facts import FAILED, GONE, OPENED, PONGED, SETTLED, Fact
+from txhyper.core.facts import ANNOUNCED, FAILED, GONE, OPENED, PONGED, SETTLED, Fact
 from txhyper.core.frames import FrameError
 from txhyper.core.hpack import CompressionFailed, HeaderListTooLarge
+from txhyper.core.origin_set import UNKNOWN_FLAGS, grown
 from txhyper.core.receiving import STREAM_FRAMES, ReceivingHalf, read_increment
 from txhyper.core.sending import Trace
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
@@ -66,7 +67,7 @@ class Engine(ReceivingHalf):
     to be taken, and nothing may be called any more but :meth:`take`.
     """
 
-    __slots__ = ("_missing", "_parts", "_rest", "_unfinished")
+    __slots__ = ("_missing", "_parts", "_rest", "_unfinished", "origin_set")
 
     def __init__(
         self,
@@ -88,6 +89,9 @@ class Engine(ReceivingHalf):
         self._unfinished = (0, 0, 0)
         self._parts: list[memoryview] = []
         self._missing = 0
+        #: The origins that the peer has named in ORIGIN frames, as
+        #: :func:`~txhyper.core.origin_set.normal_origin` writes them; None before the first one.
+        self.origin_set: frozenset[bytes] | None = None
 
     def receive(self, data: bytes) -> Iterator[Fact]:
         """
@@ -168,11 +172,12 @@ class Engine(ReceivingHalf):
             return CONNECTION_FRAMES.get(kind, _unknown)(self, flags, kind, payload)
         if kind in STREAM_FRAMES:
             return STREAM_FRAMES[kind](self, flags, stream_id, payload)
-        if kind in CONNECTION_FRAMES:
+        if kind in CONNECTION_FRAMES and kind != frames.ORIGIN:
             raise FrameError(
                 ErrorCodes.PROTOCOL_ERROR, f"{frames.NAMES[kind]} on stream {stream_id}"
             )
-        return None  # Of no known type: ignored (section 4.1).
+        # Of no known type: ignored (section 4.1). So is ORIGIN (RFC 8336 section 2.2).
+        return None
 
     def _judge(self, kind: int, flags: int, length: int) -> None:
         """Look at a frame's header before its payload is in."""
@@ -266,6 +271,17 @@ class Engine(ReceivingHalf):
             raise FrameError(ErrorCodes.FLOW_CONTROL_ERROR, "a window above 2^31-1 octets")
         return OPENED, None, None, 0
 
+    def _origin(self, flags: int, kind: int, payload: bytes) -> Fact | None:
+        """
+        ORIGIN (RFC 8336), which is never an error: what is wrong with it is ignored.
+
+        Whether the connection is one on which it means anything, the caller has to judge.
+        """
+        before = self.origin_set
+        if not flags & UNKNOWN_FLAGS:
+            self.origin_set = grown(before, payload, self.bounds)
+        return None if self.origin_set is before else (ANNOUNCED, None, self.origin_set, 0)
+
 
 def _not_http2() -> FrameError:
     """The server's preface is a SETTINGS frame (section 3.4)."""
@@ -291,4 +307,5 @@ CONNECTION_FRAMES: dict[int, Reader] = {
     frames.PING: Engine._ping,
     frames.GOAWAY: Engine._goaway,
     frames.WINDOW_UPDATE: Engine._connection_window_update,
+    frames.ORIGIN: Engine._origin,
 }

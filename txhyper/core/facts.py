@@ -18,6 +18,7 @@ OPENED      None                     0; a window for sending grew, the connectio
 SETTLED     None                     0; the peer's settings changed, see the attributes
 PONGED      8 octets                 0
 GONE        None                     0; GOAWAY came, see ``last_stream_id`` and ``goaway``
+ANNOUNCED   frozenset of origins     0; ``origin_set`` has changed
 ==========  =======================  ==========================================================
 """
 
@@ -26,6 +27,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "ANNOUNCED",
     "FAILED",
     "FINISHED",
     "GONE",
@@ -41,6 +43,6 @@ __all__ = [
 ]
 
 INFORMED, RESPONDED, RECEIVED, TRAILED, FINISHED, FAILED = range(6)
-STOPPED, OPENED, SETTLED, PONGED, GONE = range(6, 11)
+STOPPED, OPENED, SETTLED, PONGED, GONE, ANNOUNCED = range(6, 12)
 
 Fact = tuple[int, Any, Any, int]

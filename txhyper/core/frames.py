@@ -17,6 +17,7 @@ The rules kept here:
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 from h2.errors import ErrorCodes
 
@@ -33,6 +34,7 @@ __all__ = [
     "HEADERS",
     "HEADER_LENGTH",
     "MAX_WINDOW",
+    "ORIGIN",
     "PADDED",
     "PING",
     "PRIORITY",
@@ -45,10 +47,12 @@ __all__ = [
     "FrameError",
     "cut",
     "describe",
+    "origin_entries",
     "pack",
     "pack_data_header",
     "pack_goaway",
     "pack_headers",
+    "pack_origin",
     "pack_reset",
     "pack_window_update",
     "read_header",
@@ -57,6 +61,7 @@ __all__ = [
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0x0, 0x1, 0x2, 0x3, 0x4
 PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, ALTSVC = 0x5, 0x6, 0x7, 0x8, 0x9, 0xA
+ORIGIN = 0xC
 
 NAMES = {
     DATA: "DATA",
@@ -70,7 +75,7 @@ NAMES = {
     WINDOW_UPDATE: "WINDOW_UPDATE",
     CONTINUATION: "CONTINUATION",
     ALTSVC: "ALTSVC",
-    0xC: "ORIGIN",
+    ORIGIN: "ORIGIN",
     0x10: "PRIORITY_UPDATE",
 }
 
@@ -182,6 +187,23 @@ def pack_goaway(last_stream_id: int, code: int, debug_data: bytes = b"") -> byte
     return pack(GOAWAY, 0, 0, _long.pack(last_stream_id) + _long.pack(code) + debug_data)
 
 
+def pack_origin(origins: Iterable[bytes]) -> bytes:
+    """ORIGIN (RFC 8336 section 2.1)."""
+    entries = [len(origin).to_bytes(2, "big") + origin for origin in origins]
+    return pack(ORIGIN, 0, 0, b"".join(entries))
+
+
+def origin_entries(payload: bytes) -> list[bytes] | None:
+    """The entries of an ORIGIN frame, whatever they say; None if the last one is cut off."""
+    entries = []
+    position, size = 0, len(payload)
+    while position < size:
+        start = position + 2
+        position = start + int.from_bytes(payload[position:start], "big")
+        entries.append(payload[start:position])
+    return entries if position == size else None
+
+
 def cut(octets: bytes) -> list[tuple[int, int, int, bytes]]:
     """
     Whole frames as ``(type, flags, stream id, payload)``; what is left of an unfinished frame is
@@ -227,6 +249,8 @@ def _details(kind: int, payload: bytes) -> list[str]:
             f"code={code_name(code)}",
             f"debug={payload[8:]!r}",
         ]
+    if kind == ORIGIN and (entries := origin_entries(payload)) is not None:
+        return [f"origins={entries}"]
     if kind == PING:
         return ["data=" + payload.hex()]
     return []

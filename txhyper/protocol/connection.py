@@ -45,6 +45,7 @@ from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
 from txhyper.protocol.failures import INTERNAL_ERROR, internalError, terminated
 from txhyper.protocol.keepalive import KeepAlive, Liveness
+from txhyper.protocol.origins import AnnouncedOrigins
 from txhyper.protocol.pings import Pings
 from txhyper.protocol.probes import Probes
 from txhyper.protocol.request import Request
@@ -59,7 +60,7 @@ UNLIMITED = 1 << 31
 
 
 @implementer(IHTTPConnection)
-class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
+class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol):
     """
     An HTTP/2 client's end of a connection (RFC 9113).
 
@@ -108,10 +109,8 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
             reactor, liveness or Liveness(), self, self._recovered, self._unresponsive
         )
         self._wire.suspect = self._suspect
-        self._closing = False
-        self.issued = 0
-        self._octetsReceived = 0
-        self._isAdmitting = False
+        self._closing = self._isAdmitting = False
+        self.issued = self._octetsReceived = 0
 
     # -- what the pool sees --------------------------------------------------------------------
 
@@ -393,4 +392,5 @@ FACTS: list[Callable[[HTTP2ClientProtocol, Any, Any, int], None]] = [
     HTTP2ClientProtocol._onSettled,
     HTTP2ClientProtocol._onPonged,
     HTTP2ClientProtocol._onGone,
+    HTTP2ClientProtocol._onAnnounced,
 ]

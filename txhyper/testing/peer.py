@@ -284,6 +284,10 @@ class ScriptedPeer:
         """GOAWAY."""
         self.send(frames.pack_goaway(lastStreamId, code, debugData))
 
+    def sendOrigin(self, *origins: bytes) -> None:
+        """ORIGIN with these entries, whatever they are (RFC 8336 section 2.1)."""
+        self.send(frames.pack_origin(origins))
+
     def sendWindowUpdate(self, streamId: int, increment: int) -> None:
         """WINDOW_UPDATE."""
         self.send(frames.pack_window_update(streamId, increment))

@@ -140,6 +140,12 @@ const paths = {
     stream.respond({ ':status': 304, 'content-length': 100, etag: '"1"' });
   },
 
+  // Says which origins the connection is for (RFC 8336), before it answers.
+  '/origins': (stream) => {
+    stream.session.origin('https://b.test:443', 'https://c.test:8443');
+    stream.respond({ ':status': 204 }, { endStream: true });
+  },
+
   // Says what it was asked.
   '/request': (stream, headers) => {
     stream.respond({ ':status': 200, 'set-cookie': ['a=1', 'b=2'] });
