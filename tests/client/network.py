@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from OpenSSL.crypto import X509
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import INegotiated, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, INegotiated, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -24,6 +26,22 @@ OK = [(b":status", b"200")]
 
 class Handle:
     """What is asked of OpenSSL's connection."""
+
+    def __init__(self, certificate: X509 | None = None, own: X509 | None = None) -> None:
+        """
+        :param certificate: what the server has shown.
+        :param own: what the client has.
+        """
+        self.certificate = certificate
+        self.own = own
+
+    def get_certificate(self) -> X509 | None:
+        """The client's."""
+        return self.own
+
+    def get_peer_certificate(self) -> X509 | None:
+        """The server's."""
+        return self.certificate
 
     def get_cipher_name(self) -> str:
         """A suite that HTTP/2 allows."""
@@ -49,13 +67,19 @@ class TLSTransport(Transport):
     """A transport on which ALPN has chosen, or will have once the handshake is complete."""
 
     negotiatedProtocol: bytes | None = b"h2"
+    handle = Handle()
+    address: IAddress = IPv4Address("TCP", "192.0.2.1", 443)
+
+    def getPeer(self) -> IAddress:
+        """Where the connection goes to."""
+        return self.address
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """There is no TCP here."""
 
     def getHandle(self) -> Handle:
         """As above."""
-        return Handle()
+        return self.handle
 
 
 class Connection:

@@ -30,6 +30,8 @@ from txhyper.testing.certs import CertificateAuthority
 from . import bodies
 
 ROOT = Path(__file__).parents[2]
+#: What the servers' certificates are for.
+HOSTS = ("localhost", "127.0.0.1", "sibling.localhost")
 CHILDREN = Path(__file__).parent / "children"
 #: Seconds that a server may take to start, on a machine that is busy with other things.
 START = 30.0
@@ -69,7 +71,7 @@ class Launcher:
         self.directory = directory
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
-        self.certificate, self.key = authority.issue("localhost", "127.0.0.1").writeTo(directory)
+        self.certificate, self.key = authority.issue(*HOSTS).writeTo(directory)
         self.caFile = directory / "ca.pem"
         self.caFile.write_bytes(authority.pem)
 

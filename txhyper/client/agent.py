@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
-from twisted.internet.abstract import isIPv6Address
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI
@@ -29,7 +29,7 @@ from zope.interface import implementer
 
 from txhyper.client.endpoints import StandardEndpointFactory
 from txhyper.client.pool import ConnectionPool
-from txhyper.client.route import Route
+from txhyper.client.route import Place, Route
 from txhyper.client.tls import defaultPolicy
 from txhyper.core.headers import check_target
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
@@ -82,12 +82,17 @@ class Target:
                 raise InvalidRequest(f"the URI {uri!r} has no IPv6 address in its brackets")
             # As dialling knows it.
             host = address + (b"%" + zone if zone else b"")
+        name = host.decode("ascii")
+        isAddress = isIPAddress(name) or isIPv6Address(name.partition("%")[0])
+        isShareable = scheme == b"https" and isinstance(factory, StandardEndpointFactory)
         self.route = Route(
             (scheme, host, port, sharing),
             f"{scheme.decode()}://{self.authority.decode()}",
             partial(_endpoint, factory, uri, host, port),
             [protocol for protocol in protocols if protocol != H2C],
             scheme == b"http" and H2C in protocols,
+            # A certificate is for an address only if it says so, and none is for two of them.
+            Place(name, port, sharing) if isShareable and not isAddress else None,
         )
 
 

@@ -2,12 +2,14 @@
 One attempt to connect.
 
 Owns the time from the first packet to a protocol that may speak: TCP, the handshake within its
-limit, the choice of the protocol. Knows nothing of who waits for it: the origin does.
+limit, the choice of the protocol; before it perhaps a search for a connection that makes all that
+superfluous. Knows nothing of who waits for it: the origin does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import (
@@ -49,9 +51,11 @@ class Dial:
         "_connecting",
         "_factory",
         "_failed",
+        "_searching",
         "_succeeded",
         "_timeout",
         "_timer",
+        "found",
         "isConnected",
     )
 
@@ -78,10 +82,44 @@ class Dial:
         self._failed = failed
         self._timer: IDelayedCall | None = None
         self._connecting: Deferred[IProtocol] | None = None
+        self._searching: Deferred[Any] | None = None
+        #: The connection that was there already, if one was found.
+        self.found: IHTTPConnection | None = None
 
-    def start(self, reactor: IReactorTime, endpoint: IStreamClientEndpoint) -> None:
-        """Connect. The outcome may be told before this returns."""
+    def start(
+        self,
+        reactor: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+        search: Deferred[Any] | None = None,
+    ) -> None:
+        """
+        Connect. The outcome may be told before this returns.
+
+        :param search: for a connection that is there already; None comes of it if there is none.
+        """
         self._factory.ready.addCallbacks(self._ready, self._refused)
+        if search is None:
+            self._connect(reactor, endpoint)
+        else:
+            self._searching = search
+            search.addCallback(self._searched, reactor, endpoint)
+            # It fails only when it is cancelled.
+            search.addErrback(lambda failure: None)
+
+    def _searched(
+        self,
+        connection: IHTTPConnection | None,
+        reactor: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+    ) -> None:
+        self._searching = None
+        if connection is None:
+            self._connect(reactor, endpoint)
+        else:
+            self.found = connection
+            self._ready(connection)
+
+    def _connect(self, reactor: IReactorTime, endpoint: IStreamClientEndpoint) -> None:
         # An endpoint that raises has failed, as any other.
         self._connecting = maybeDeferred(endpoint.connect, self._factory)
         self._connecting.addCallbacks(self._begun, self._refused, callbackArgs=(reactor,))
@@ -127,7 +165,9 @@ class Dial:
         self._connected = _nothing
         self._succeeded = _abort
         self._failed = _ignore
-        if self._connecting is not None:
+        if self._searching is not None:
+            self._searching.cancel()
+        elif self._connecting is not None:
             self._connecting.cancel()
         else:
             self._factory.ready.cancel()

@@ -125,7 +125,7 @@ class Lease:
         if self._isMisdirected or connection is None:
             return False
         self._isMisdirected = True
-        connection.close()
+        self._origin.renounce(connection)
         return True
 
     def failed(self, error: Exception) -> None:

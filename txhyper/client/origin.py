@@ -9,47 +9,26 @@ Reads no header and keeps no time: connections and the pool do.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall
 
 from txhyper.client.dial import Dial
+from txhyper.client.states import OriginState
 from txhyper.core.selection import has_to_dial
 from txhyper.errors import ConnectionUnusable
 from txhyper.interfaces import IHTTPConnection
-from txhyper.protocol.connection import HTTP2ClientProtocol
-from txhyper.protocol.http11 import HTTP11ClientConnection
-from txhyper.protocol.negotiation import NegotiatingFactory
 from txhyper.protocol.timeouts import Timer
 
 if TYPE_CHECKING:
     from txhyper.client.lease import Lease
     from txhyper.client.pool import ConnectionPool
     from txhyper.client.route import Route
-    from txhyper.protocol.states import ConnectionState
 
-__all__ = ["Origin", "OriginState"]
+__all__ = ["Origin"]
 
 #: What is offered to a server that has asked for HTTP/1.1.
 HTTP11_ONLY = (b"http/1.1",)
-
-
-@dataclass(frozen=True)
-class OriginState:
-    """
-    What a person may want to know of one origin.
-
-    :ivar name: such as ``https://example.com``.
-    :ivar dialling: connections that are being made.
-    :ivar waiting: requests that wait for one of them, for a free stream, or for another attempt.
-    :ivar connections: those that are alive, oldest first.
-    """
-
-    name: str
-    dialling: int
-    waiting: int
-    connections: list[ConnectionState]
 
 
 class Origin:
@@ -58,6 +37,8 @@ class Origin:
 
     :ivar route: the way there.
     :ivar name: for messages, such as ``https://example.com``.
+    :ivar connections: those that requests go on, oldest first; perhaps one that is another origin's
+        as well.
     """
 
     __slots__ = (
@@ -69,6 +50,7 @@ class Origin:
         "_multiplexed",
         "_pool",
         "_resting",
+        "_shared",
         "_waiting",
         "connections",
         "name",
@@ -88,6 +70,8 @@ class Origin:
         self._changed: dict[IHTTPConnection, None] | None = None
         # The connection that has just been made, if one has.
         self._fresh: IHTTPConnection | None = None
+        # Those that another origin has made.
+        self._shared: set[IHTTPConnection] = set()
         # Whether another connection is worth a try, beside one that is full.
         self._mayGrow = True
         # Whether a new connection will take many requests; assumed until one has shown.
@@ -166,8 +150,21 @@ class Origin:
             dial.cancel()
         for connection in list(self.connections):
             if connection.multiplexed:
-                connection.close()
+                self.renounce(connection)
         self._serve()
+
+    def renounce(self, connection: IHTTPConnection) -> None:
+        """
+        The server does not want our requests on a connection: put no more on it. What is open there
+        may finish.
+        """
+        if connection in self._shared:
+            self._shared.discard(connection)
+            self.connections.remove(connection)
+            self._pool.coalescing.part(connection, self)
+            self._serve()
+        elif connection in self.connections:
+            connection.close()
 
     def leave(self, lease: Lease) -> None:
         """
@@ -285,24 +282,9 @@ class Origin:
 
     def _dial(self) -> None:
         pool = self._pool
-        factory = NegotiatingFactory(
-            self.name,
-            lambda: HTTP2ClientProtocol(
-                pool.reactor,
-                self.name,
-                pool.bounds,
-                pool.windowManager,
-                pool.onFrame,
-                self.changed,
-                pool.timer,
-                pool.liveness,
-            ),
-            lambda: HTTP11ClientConnection(
-                pool.reactor, self.name, pool.persistent, pool.bounds, self.changed, pool.timer
-            ),
-            HTTP11_ONLY if self._http11 else self.route.offers,
-            self.route.isPriorKnowledge and not self._http11,
-        )
+        offers = HTTP11_ONLY if self._http11 else self.route.offers
+        isPriorKnowledge = self.route.isPriorKnowledge and not self._http11
+        factory = pool.factory(self.name, offers, isPriorKnowledge, self.changed)
         dial = Dial(factory, pool.handshakeTimeout, self._connected, self._dialled, self._undialled)
         self._dials.append(dial)
         try:
@@ -310,7 +292,8 @@ class Origin:
         except Exception as error:  # noqa: BLE001 - a user's factory: its error is the request's
             self._undialled(dial, error)
         else:
-            dial.start(pool.reactor, endpoint)
+            search = pool.coalescing.search(self) if self._multiplexed else None
+            dial.start(pool.reactor, endpoint, search)
 
     def _connected(self, dial: Dial) -> None:
         """TCP has connected: the handshake begins, for all who wait for this dial."""
@@ -320,11 +303,17 @@ class Origin:
         self._dials.remove(dial)
         self._multiplexed = connection.multiplexed
         self.connections.append(connection)
-        protocol = "HTTP/2" if connection.multiplexed else "HTTP/1.1"
-        self._pool.log.debug("{origin}: connected, {name}", origin=self.name, name=protocol)
-        self._pool.born(connection)
+        if dial.found is not None:
+            self._shared.add(dial.found)
+            self._pool.coalescing.share(dial.found, self)
+            what = "shares the connection of another origin"
+        else:
+            self._pool.born(connection)
+            what = "connected, " + ("HTTP/2" if connection.multiplexed else "HTTP/1.1")
+        self._pool.log.debug("{origin}: {what}", origin=self.name, what=what)
         connection.whenClosed().addCallback(self._closed, connection)
-        self._fresh = connection if self._waiting else None
+        if self._waiting and dial.found is None:
+            self._fresh = connection
         self.changed(connection)
         self._timeAll()
 
@@ -378,7 +367,11 @@ class Origin:
             connection.close()
 
     def _closed(self, ignored: None, connection: IHTTPConnection) -> None:
+        if connection not in self.connections:
+            # It was shared, and is so no longer.
+            return
         self.connections.remove(connection)
+        self._shared.discard(connection)
         self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
         self._pool.gone(connection)
         self._serve()

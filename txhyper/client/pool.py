@@ -8,7 +8,7 @@ when they are handed one of these. Never sees a request's octets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
@@ -20,17 +20,22 @@ from twisted.internet.interfaces import (
 )
 from twisted.logger import Logger
 
+from txhyper.client.coalescing import Coalescing
 from txhyper.client.lease import Lease
-from txhyper.client.origin import Origin, OriginState
+from txhyper.client.origin import Origin
 from txhyper.client.route import Route
+from txhyper.client.states import OriginState
 from txhyper.core.bounds import Bounds
 from txhyper.core.deadlines import Deadlines
 from txhyper.core.hpack import coder_name
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager, check_windows
 from txhyper.errors import ConnectionUnusable, InvalidRequest
 from txhyper.interfaces import IHTTPConnection, IHyperResponse
+from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.failures import asRequestFailure
+from txhyper.protocol.http11 import HTTP11ClientConnection
 from txhyper.protocol.keepalive import Liveness
+from txhyper.protocol.negotiation import NegotiatingFactory
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timeouts, Timer
 
@@ -78,6 +83,7 @@ class ConnectionPool:
         onFrame: Callable[[str], None] | None = None,
         handshakeTimeout: float = 30.0,
         liveness: Liveness | None = None,
+        coalesce: bool = False,
     ) -> None:
         """
         :param reactor: for time.
@@ -87,6 +93,8 @@ class ConnectionPool:
             :class:`~txhyper.BaseFlowControlManager`.
         :param onFrame: called with one line of text for each HTTP/2 frame sent or received.
         :param liveness: how an HTTP/2 connection finds out that its peer is gone.
+        :param coalesce: whether origins may share an HTTP/2 connection, where the server's
+            certificate covers them and their names lead to one address (RFC 9113 section 9.1.1).
         :param handshakeTimeout: seconds from TCP's connection to the end of the TLS handshake.
         :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
@@ -101,6 +109,7 @@ class ConnectionPool:
         # Those that closeCachedConnections closes: what fails there is not sent again elsewhere.
         self.closing: set[IHTTPConnection] = set()
         self._origins: dict[Hashable, Origin] = {}
+        self.coalescing = Coalescing(reactor, self._origins if coalesce else {})
         self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
         # Made with the first connection whose age is limited.
         self._ages: Deadlines[IHTTPConnection] | None = None
@@ -157,6 +166,41 @@ class ConnectionPool:
         except InvalidRequest:
             self.tidy(origin)
             raise
+
+    # -- what origins ask for ------------------------------------------------------------------
+
+    def factory(
+        self,
+        name: str,
+        offers: Sequence[bytes],
+        isPriorKnowledge: bool,
+        changed: Callable[[IHTTPConnection], None],
+    ) -> NegotiatingFactory:
+        """
+        What makes a connection, in the protocol that is chosen.
+
+        :param name: the origin's.
+        :param offers: see :class:`~txhyper.client.route.Route`, as the next one.
+        :param changed: told when the connection can take more than before, or none any more.
+        """
+        return NegotiatingFactory(
+            name,
+            lambda: HTTP2ClientProtocol(
+                self.reactor,
+                name,
+                self.bounds,
+                self.windowManager,
+                self.onFrame,
+                changed,
+                self.timer,
+                self.liveness,
+            ),
+            lambda: HTTP11ClientConnection(
+                self.reactor, name, self.persistent, self.bounds, changed, self.timer
+            ),
+            offers,
+            isPriorKnowledge,
+        )
 
     def tidy(self, origin: Origin) -> None:
         """Forget an origin that nothing is left of."""

@@ -8,12 +8,38 @@ what may be spoken there. Dials nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from txhyper.protocol.negotiation import OFFERS
 
-__all__ = ["Route"]
+__all__ = ["Place", "Route"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    Where a directly connected ``https`` origin is: what has to be known of it to share a
+    connection.
+
+    :ivar host: its name, no address.
+    :ivar way: what must be the same for two origins to be reached in the same way.
+    """
+
+    host: str
+    port: int
+    way: Hashable
+
+    @property
+    def origin(self) -> bytes:
+        """As an ORIGIN frame has it (RFC 8336)."""
+        port = "" if self.port == 443 else f":{self.port}"
+        return f"https://{self.host}{port}".encode("ascii")
+
+    def isLike(self, other: Place) -> bool:
+        """Whether another origin's connections could be this one's."""
+        return self.host != other.host and (self.port, self.way) == (other.port, other.way)
 
 
 class Route:
@@ -24,9 +50,10 @@ class Route:
     :ivar offers: what is offered by ALPN, best first.
     :ivar isPriorKnowledge: whether HTTP/2 is spoken without asking, on a connection without TLS
         (RFC 9113 section 3.3).
+    :ivar place: where it is, if its connections may be shared with other origins.
     """
 
-    __slots__ = ("_endpoint", "_name", "isPriorKnowledge", "key", "offers")
+    __slots__ = ("_endpoint", "_name", "isPriorKnowledge", "key", "offers", "place")
 
     def __init__(
         self,
@@ -35,6 +62,7 @@ class Route:
         endpoint: Callable[[], IStreamClientEndpoint],
         offers: Sequence[bytes] = OFFERS,
         isPriorKnowledge: bool = False,
+        place: Place | None = None,
     ) -> None:
         """
         :param name: the origin's name for messages, such as ``https://example.com``.
@@ -45,6 +73,7 @@ class Route:
         self._endpoint = endpoint
         self.offers = offers
         self.isPriorKnowledge = isPriorKnowledge
+        self.place = place
 
     def name(self) -> str:
         """For messages."""

@@ -14,6 +14,8 @@ import os
 import ssl
 
 from OpenSSL import SSL, crypto
+from service_identity import CertificateError, VerificationError
+from service_identity.pyopenssl import verify_hostname
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
@@ -24,7 +26,13 @@ from zope.interface import implementer
 
 from txhyper.errors import InvalidRequest, NegotiationFailed
 
-__all__ = ["defaultPolicy", "policyTrusting", "unverifiedPolicy", "withAdvice"]
+__all__ = [
+    "certificateCovers",
+    "defaultPolicy",
+    "policyTrusting",
+    "unverifiedPolicy",
+    "withAdvice",
+]
 
 #: Hosts whose contexts are kept.
 CACHED_HOSTS = 100
@@ -94,6 +102,21 @@ class _UnverifiedCreator:
         if self._serverName is not None:
             connection.set_tlsext_host_name(self._serverName)
         return connection
+
+
+def certificateCovers(connection: SSL.Connection, host: str) -> bool:
+    """
+    Whether the certificate that a server has shown is for another of its hosts as well.
+
+    Never if we have shown one, too: who is told of that depends on the host.
+    """
+    if connection.get_certificate() is not None or connection.get_peer_certificate() is None:
+        return False
+    try:
+        verify_hostname(connection, host)
+    except (CertificateError, VerificationError):
+        return False
+    return True
 
 
 def withAdvice(error: NegotiationFailed) -> NegotiationFailed:

@@ -140,6 +140,14 @@ const paths = {
     stream.respond({ ':status': 304, 'content-length': 100, etag: '"1"' });
   },
 
+  // Says its host's name, unless the connection was made for another.
+  '/misdirected': (stream, headers) => {
+    const host = headers[':authority'].split(':')[0];
+    const isMine = stream.session.socket.servername === host;
+    stream.respond({ ':status': isMine ? 200 : 421 });
+    stream.end(host);
+  },
+
   // Says which origins the connection is for (RFC 8336), before it answers.
   '/origins': (stream) => {
     stream.session.origin('https://b.test:443', 'https://c.test:8443');
