@@ -1,5 +1,6 @@
 """An HTTP/2 client for Twisted."""
 
+from txhyper.adapters.hyper import HTTP11Connection, HTTP20Connection, HTTPConnection
 from txhyper.client.agent import Agent
 from txhyper.client.decoding import contentDecoders
 from txhyper.client.pool import ConnectionPool
@@ -72,7 +73,10 @@ __all__ = [
     "FlowControlManager",
     "GoneAway",
     "HTTP2ClientProtocol",
+    "HTTP11Connection",
     "HTTP11Required",
+    "HTTP20Connection",
+    "HTTPConnection",
     "HTTPHeaderMap",
     "HandshakeTimedOut",
     "HyperError",

@@ -34,7 +34,7 @@ from txhyper.client.tls import defaultPolicy
 from txhyper.core.headers import check_target
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.errors import InvalidRequest
-from txhyper.interfaces import IHyperResponse
+from txhyper.interfaces import IHTTPConnection, IHyperResponse
 from txhyper.protocol.negotiation import OFFERS
 from txhyper.protocol.request import DEFAULT_PORTS, Request, authorityOf, splitURI
 from txhyper.protocol.timeouts import Timeouts
@@ -259,6 +259,20 @@ class Agent:
             return self.pool.send(target.route, request, self._timeouts)
         except Exception:  # noqa: BLE001 - to rewind a body is a user's code
             return fail()
+
+    def connect(self, uri: bytes) -> Deferred[IHTTPConnection]:
+        """
+        Have a connection to a URI's origin before there is a request for it.
+
+        :param uri: an absolute URI, of which the origin counts.
+        :return: as :meth:`~txhyper.client.pool.ConnectionPool.connect` does; fails with
+            :exc:`~txhyper.errors.InvalidRequest` if the URI is not valid.
+        """
+        try:
+            target, _ = self._target(check_target(uri))
+        except (InvalidRequest, SchemeNotSupported):
+            return fail()
+        return self.pool.connect(target.route, self._timeouts)
 
     def _target(self, uri: bytes) -> tuple[Target, bytes]:
         """The origin of a URI, and the URI's path."""

@@ -22,7 +22,7 @@ from txhyper.protocol.failures import asRequestFailure
 if TYPE_CHECKING:
     from txhyper.client.origin import Origin
     from txhyper.protocol.request import Request
-    from txhyper.protocol.timeouts import Timeouts
+    from txhyper.protocol.timeouts import RequestLimits, Timeouts
 
 __all__ = ["Lease"]
 
@@ -81,6 +81,11 @@ class Lease:
             request.begin(origin.timer, origin.name, self._giveUp, timeouts)
         self._origin.place(self)
         return deferred
+
+    @property
+    def limits(self) -> RequestLimits | None:
+        """The request's time limits, if it has some."""
+        return self.request.limits
 
     def use(self, connection: IHTTPConnection, reused: bool) -> None:
         """

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from txhyper.client.lease import Lease
     from txhyper.client.pool import ConnectionPool
     from txhyper.client.route import Route
+    from txhyper.client.visit import Visit
 
 __all__ = ["Origin"]
 
@@ -63,9 +64,9 @@ class Origin:
         self.name = route.name()
         self.connections: list[IHTTPConnection] = []
         self._dials: list[Dial] = []
-        self._waiting: OrderedDict[Lease, None] = OrderedDict()
+        self._waiting: OrderedDict[Lease | Visit, None] = OrderedDict()
         # Those who try again, after a pause.
-        self._resting: dict[Lease, IDelayedCall] = {}
+        self._resting: dict[Lease | Visit, IDelayedCall] = {}
         # While those who wait are being placed: the connections that have changed meanwhile.
         self._changed: dict[IHTTPConnection, None] | None = None
         # The connection that has just been made, if one has.
@@ -89,7 +90,7 @@ class Origin:
         """Whether nothing is going on here."""
         return not (self.connections or self._dials or self._waiting or self._resting)
 
-    def place(self, lease: Lease) -> None:
+    def place(self, lease: Lease | Visit) -> None:
         """Put a request on a connection, dial for it, or let it wait: for a dial, or for a slot."""
         connection = None if self._waiting else self._room()
         if connection is not None:
@@ -166,7 +167,7 @@ class Origin:
         elif connection in self.connections:
             connection.close()
 
-    def leave(self, lease: Lease) -> None:
+    def leave(self, lease: Lease | Visit) -> None:
         """
         A waiter has been cancelled, or one in a pause; the dials that nobody waits for any more go
         with it.
@@ -234,6 +235,10 @@ class Origin:
         for connection in changed:
             self._rest(connection)
 
+    def usable(self) -> IHTTPConnection | None:
+        """The oldest connection that takes requests, now or when a slot is free."""
+        return next((each for each in self.connections if each.isUsable()), None)
+
     def _room(self) -> IHTTPConnection | None:
         """A slot, reserved, on the oldest connection that has one."""
         for connection in self.connections:
@@ -261,13 +266,13 @@ class Origin:
         for index, lease in enumerate(self._waiting):
             self._time(lease, index)
 
-    def _time(self, lease: Lease, index: int) -> None:
+    def _time(self, lease: Lease | Visit, index: int) -> None:
         """
         What a request waits for has its time limit.
 
         :param index: its place among those who wait.
         """
-        limits = lease.request.limits
+        limits = lease.limits
         if limits is None:
             return
         if self._multiplexed and any(c.isUsable() for c in self.connections):
@@ -335,7 +340,7 @@ class Origin:
 
     # -- connections ---------------------------------------------------------------------------
 
-    def _use(self, lease: Lease, connection: IHTTPConnection) -> None:
+    def _use(self, lease: Lease | Visit, connection: IHTTPConnection) -> None:
         """A request goes on a connection, where a slot is reserved for it."""
         self._pool.busy(connection)
         lease.use(connection, connection is not self._fresh)

@@ -25,6 +25,7 @@ from txhyper.client.lease import Lease
 from txhyper.client.origin import Origin
 from txhyper.client.route import Route
 from txhyper.client.states import OriginState
+from txhyper.client.visit import Visit
 from txhyper.core.bounds import Bounds
 from txhyper.core.deadlines import Deadlines
 from txhyper.core.hpack import coder_name
@@ -158,14 +159,35 @@ class ConnectionPool:
         if origin is None:
             if self._isStopped:
                 return fail(asRequestFailure(stopping(route.name())))
-            if not self._origins:
-                self._watchReactor()
-            origin = self._origins[route.key] = Origin(self, route)
+            origin = self._begin(route)
         try:
             return Lease(origin, request).start(timeouts)
         except InvalidRequest:
             self.tidy(origin)
             raise
+
+    def connect(self, route: Route, timeouts: Timeouts | None = None) -> Deferred[IHTTPConnection]:
+        """
+        Have a connection to an origin, with no request on it.
+
+        :param timeouts: the limits ``connect``, ``handshake`` and ``total`` apply.
+        :return: fires with one that takes requests: at once if there is one, else when it has been
+            dialled. It is the pool's, and idle; ``persistent`` says whether it stays. Fails with
+            what dialling fails with. Cancelling it cancels the dial if nobody else waits for it.
+        """
+        origin = self._origins.get(route.key)
+        if origin is None:
+            if self._isStopped:
+                return fail(stopping(route.name()))
+            origin = self._begin(route)
+        return Visit(origin).start(timeouts)
+
+    def _begin(self, route: Route) -> Origin:
+        """An origin that nothing is known of."""
+        if not self._origins:
+            self._watchReactor()
+        origin = self._origins[route.key] = Origin(self, route)
+        return origin
 
     # -- what origins ask for ------------------------------------------------------------------
 

@@ -59,5 +59,9 @@ class Bounds:
     #: Octets of these origins' names together.
     origin_set_octets: int = 64 * 1024
 
+    #: Octets given to ``send`` of hyper's connections that may wait when more are given to it. Past
+    #: it the request is left as it is, and the caller has to wait first.
+    unsent_octets: int = 16 * 1024 * 1024
+
     #: How often one request is put on a connection, the first time included.
     attempts: int = 5

@@ -22,9 +22,11 @@ from txhyper.protocol.ending import COMPLETE, Ending
 from txhyper.protocol.request import asHeaders
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twisted.internet.defer import Deferred
 
-    from txhyper.core.headers import ResponseHead
+    from txhyper.core.headers import Field, ResponseHead
     from txhyper.protocol.exchange import Exchange
 
 __all__ = ["Response"]
@@ -84,6 +86,11 @@ class Response(ReadableBody):
         if self._headers is None:
             self._headers = asHeaders(self._head.fields)
         return self._headers
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """The header fields in the order of the wire, which ``headers`` does not keep."""
+        return self._head.fields
 
     def setPreviousResponse(self, response: IResponse) -> None:
         """Remember the response that led to this one."""

@@ -1,0 +1,114 @@
+"""
+Where hyper's connections lead, and what is spoken there.
+
+Owns the reading of what their constructors are given: host and port, protocols, whom to trust.
+Connects nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.internet.abstract import isIPv6Address
+from twisted.web.iweb import IPolicyForHTTPS
+
+from txhyper.client.tls import defaultPolicy, policyTrusting
+from txhyper.errors import InvalidRequest
+from txhyper.protocol.request import DEFAULT_PORTS, splitURI
+
+__all__ = [
+    "HTTP2_ALONE",
+    "HTTP11_ALONE",
+    "base_of",
+    "init_context",
+    "octets_of",
+    "place_of",
+    "policy_of",
+    "spoken",
+]
+
+#: HTTP/2 and nothing else; the second is for origins without TLS, where nobody is asked.
+HTTP2_ALONE = (b"h2", b"h2c")
+HTTP11_ALONE = (b"http/1.1",)
+FORCED = {"h2": HTTP2_ALONE, "http/1.1": HTTP11_ALONE}
+
+
+def octets_of(text: str | bytes) -> bytes:
+    """Text as it is sent."""
+    return text.encode("utf-8") if isinstance(text, str) else text
+
+
+def spoken(forced: str | None, usual: Sequence[bytes]) -> Sequence[bytes]:
+    """
+    What is spoken, best first.
+
+    :param forced: what alone is to be.
+    :param usual: what is if nothing is forced.
+    :raises ValueError: nothing is left.
+    """
+    if forced is None:
+        return usual
+    protocols = FORCED.get(forced)
+    if protocols is None:
+        raise ValueError(f"force_proto is 'h2' or 'http/1.1', not {forced!r}")
+    if protocols[0] not in usual:
+        raise ValueError(f"force_proto {forced!r} is not spoken by this class")
+    return protocols
+
+
+def init_context(cert_path: str | None = None) -> IPolicyForHTTPS:
+    """
+    Whom to trust, for ``ssl_context``.
+
+    :param cert_path: a file with certificate authorities, in PEM; the platform's if None.
+    :raises InvalidRequest: there is none in it.
+    :raises FileNotFoundError: there is no such file.
+    """
+    if cert_path is None:
+        return defaultPolicy()
+    return policyTrusting(Path(cert_path).read_bytes())
+
+
+def policy_of(given: object) -> IPolicyForHTTPS | None:
+    """:raises TypeError: it is no policy."""
+    if given is None or IPolicyForHTTPS.providedBy(given):
+        return given
+    raise TypeError(
+        f"ssl_context is an IPolicyForHTTPS, such as init_context() makes, not {given!r}"
+    )
+
+
+def place_of(
+    host: str | bytes, port: int | None, secure: bool | None, default: bool | None
+) -> tuple[bytes, int, bool]:
+    """
+    The host, in brackets if it is an IPv6 address; the port; whether TLS is spoken.
+
+    :param default: whether it is if nobody says so; None for on port 443 alone.
+    :raises InvalidRequest: the host or the port is none.
+    """
+    octets = octets_of(host)
+    if isIPv6Address(octets.decode("latin-1")):
+        octets = b"[%b]" % octets
+    _, name, named, rest = splitURI(b"https://" + octets)
+    if rest:
+        raise InvalidRequest(f"{host!r} is no host, perhaps with a port: it has a path")
+    if name.startswith(b"["):
+        address = name.strip(b"[]").partition(b"%25")[0].decode("ascii")
+        if not isIPv6Address(address):
+            raise InvalidRequest(f"the host {host!r} has no IPv6 address in its brackets")
+    if port is not None:
+        if named not in (None, port):
+            raise InvalidRequest(f"the host {host!r} has another port than {port}")
+        _, _, named, _ = splitURI(b"https://%b:%d" % (name, port))
+    if secure is None:
+        secure = named == 443 if default is None else default
+    return name, named or (443 if secure else 80), secure
+
+
+def base_of(scheme: bytes, host: bytes, port: int | None) -> bytes:
+    """An origin as a URI without a path. A zone stays: it says which way to dial."""
+    if port in (None, DEFAULT_PORTS.get(scheme)):
+        return b"%b://%b" % (scheme, host)
+    return b"%b://%b:%d" % (scheme, host, port)
