@@ -231,7 +231,13 @@ class Origin:
                 pool.liveness,
             ),
             lambda: HTTP11ClientConnection(
-                pool.reactor, self.name, pool.persistent, pool.bounds, self.idle, pool.timer
+                pool.reactor,
+                self.name,
+                pool.persistent,
+                pool.bounds,
+                self.idle,
+                pool.timer,
+                self.route.forwarding,
             ),
             HTTP11_ONLY if self._http11 else self.route.offers,
             self.route.isPriorKnowledge and not self._http11,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from txhyper.core.headers import Field
 from txhyper.protocol.negotiation import OFFERS
 
 __all__ = ["Route"]
@@ -22,11 +23,13 @@ class Route:
 
     :ivar key: connections under the same key may be used for one another.
     :ivar offers: what is offered by ALPN, best first.
+    :ivar forwarding: None, or that it leads to a proxy which carries requests for any ``http``
+        origin itself, in HTTP/1.1 (RFC 9112 section 3.2.2): the fields that it is told besides.
     :ivar isPriorKnowledge: whether HTTP/2 is spoken without asking, on a connection without TLS
         (RFC 9113 section 3.3).
     """
 
-    __slots__ = ("_endpoint", "_name", "isPriorKnowledge", "key", "offers")
+    __slots__ = ("_endpoint", "_name", "forwarding", "isPriorKnowledge", "key", "offers")
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Route:
         endpoint: Callable[[], IStreamClientEndpoint],
         offers: Sequence[bytes] = OFFERS,
         isPriorKnowledge: bool = False,
+        forwarding: Sequence[Field] | None = None,
     ) -> None:
         """
         :param name: the origin's name for messages, such as ``https://example.com``.
@@ -45,6 +49,7 @@ class Route:
         self._endpoint = endpoint
         self.offers = offers
         self.isPriorKnowledge = isPriorKnowledge
+        self.forwarding = forwarding
 
     def name(self) -> str:
         """For messages."""
