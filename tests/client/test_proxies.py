@@ -382,6 +382,8 @@ class EnvironmentTests(SynchronousTestCase):
             self.names(variables, b"https://a.test")
         self.assertIn("https_proxy", str(caught.exception))
         self.assertNotIn("s3cret", str(caught.exception))
+        with self.assertRaises(InvalidRequest):
+            self.names({"all_proxy": "http://\udcff"}, b"https://a.test")
 
     def test_one(self) -> None:
         """The same variable is the same proxy, with the policy that was given."""

@@ -6,11 +6,12 @@ from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import INegotiated, IStreamClientEndpoint
+from twisted.internet.interfaces import IHalfCloseableProtocol, INegotiated, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.client.network import Connection, Network, Transport
@@ -167,6 +168,40 @@ class OpenTests(TunnelTestCase):
         self.assertEqual(b"x", self.asked())
         inner.transport.abortConnection()
         self.assertTrue(self.connection.transport.isAborted)
+
+    def test_halfClosed(self) -> None:
+        """A protocol that knows of connections that are half closed hears of it; no other does."""
+
+        @implementer(IHalfCloseableProtocol)
+        class Half(Inner):
+            def readConnectionLost(self) -> None:
+                self.events.append("read")
+
+            def writeConnectionLost(self) -> None:
+                self.events.append("write")
+
+        for kind in (Half, Inner):
+            connecting = self.connect(factory=Factory.forProtocol(kind))
+            self.connection.tcp(tls=False).peer.send(OPEN)
+            inner = self.successResultOf(connecting)
+            outer = IHalfCloseableProtocol(self.connection.negotiator, None)
+            self.assertEqual(kind is Half, outer is not None)
+            if outer is not None:
+                outer.readConnectionLost()
+                outer.writeConnectionLost()
+                self.assertEqual(["made", "read", "write"], inner.events)
+
+    def test_factory(self) -> None:
+        """The factory in the tunnel is started and stopped with the connection's, as any other."""
+        events: list[str] = []
+        factory = Factory.forProtocol(Inner)
+        factory.startFactory = lambda: events.append("start")  # type: ignore[method-assign]
+        factory.stopFactory = lambda: events.append("stop")  # type: ignore[method-assign]
+        self.connect(factory=factory)
+        self.connection.factory.doStart()
+        self.assertEqual(["start"], events)
+        self.connection.factory.doStop()
+        self.assertEqual(["start", "stop"], events)
 
     def test_cancelledLater(self) -> None:
         """Once it is open, the Deferred has nothing to do with it any more."""

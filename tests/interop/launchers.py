@@ -413,7 +413,7 @@ class TLSConnectProxy(ConnectProxy):
 
 
 SQUID_CONFIGURATION = """\
-http_port 127.0.0.1:{port}
+{listen}
 {access}
 pid_filename none
 access_log none
@@ -448,6 +448,10 @@ class Squid(ForeignLauncher):
     user: ClassVar[str | None] = None
     uri = ConnectProxy.uri
 
+    def listen(self) -> str:
+        """Where."""
+        return f"http_port 127.0.0.1:{self.port}"
+
     def access(self) -> str:
         """Who may use it."""
         return "http_access allow all"
@@ -459,7 +463,7 @@ class Squid(ForeignLauncher):
         self.directory.chmod(0o755)
         configuration = self.directory / "squid.conf"
         configuration.write_text(
-            SQUID_CONFIGURATION.format(port=self.port, access=self.access()), encoding="utf-8"
+            SQUID_CONFIGURATION.format(listen=self.listen(), access=self.access()), encoding="utf-8"
         )
         return [program, "-N", "-d", "1", "-f", str(configuration)]
 
@@ -474,6 +478,18 @@ class KnowingSquid(Squid):
         helper = self.directory / "helper.sh"
         helper.write_text(SQUID_HELPER, encoding="utf-8")
         return SQUID_AUTHENTICATION.format(helper=helper)
+
+
+class SecureSquid(KnowingSquid):
+    """squid, behind TLS, for those who have a password."""
+
+    label = "squid, behind TLS"
+    scheme = "https"
+
+    def listen(self) -> str:
+        """Where, and with which certificate."""
+        files = f"tls-cert={self.certificate} tls-key={self.key}"
+        return f"https_port 127.0.0.1:{self.port} {files}"
 
 
 class Microsocks(ForeignLauncher):

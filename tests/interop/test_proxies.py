@@ -8,28 +8,31 @@ import sys
 import tempfile
 import unittest
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import ConnectError
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
-from twisted.web.client import ResponseFailed, ResponseNeverReceived, readBody
+from twisted.web.client import FileBodyProducer, ResponseFailed, ResponseNeverReceived, readBody
 from twisted.web.http import Request as ServerRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.server import NOT_DONE_YET, Site
 
 from txhyper import (
     Agent,
     ConnectionPool,
     ConnectionTerminated,
+    ConnectTimedOut,
     NegotiationFailed,
     Proxy,
     Request,
+    Timeouts,
     TunnelRefused,
 )
 from txhyper.client.tls import policyTrusting, unverifiedPolicy
@@ -44,6 +47,7 @@ from .launchers import (
     Launcher,
     Microsocks,
     PlainNghttpd,
+    SecureSquid,
     Squid,
     TLSConnectProxy,
     TwistedWeb,
@@ -167,6 +171,16 @@ class TLSConnectProxyTests(AuthenticationTests, TestCase):
         self.assertIn("certificate verify failed", str(error))
 
 
+class Silent(Protocol):
+    """Says nothing; tells that it has heard something."""
+
+    heard: ClassVar[Deferred[None]] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        heard, Silent.heard = Silent.heard, Deferred()
+        heard.callback(None)
+
+
 class Shown(Resource):
     """Shows what it was asked: the target and the fields."""
 
@@ -218,6 +232,52 @@ class ForwardingTests(ProxyTests):
         self.assertEqual(bodies.digest(SIZE).encode(), await readBody(response))
         (state,) = self.pool.snapshot()
         self.assertEqual([4], [connection.issued for connection in state.connections])
+
+
+class SilentProxyTests(TestCase):
+    """A proxy that takes connections, and says nothing."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.counted = CountingFactory(Factory.forProtocol(Silent))
+        port = reactor.listenTCP(0, self.counted, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.uris = [
+            f"{scheme}://localhost:{port.getHost().port}".encode()
+            for scheme in ("http", "https", "socks5")
+        ]
+
+    async def test_timeLimits(self) -> None:
+        """The limits for connecting hold, each with a message that names it; nothing stays open."""
+        for uri in self.uris:
+            for options, words in (
+                ({"connectTimeout": 0.1}, "0.1 s (option connectTimeout)"),
+                ({"timeouts": Timeouts(connect=0.1)}, "0.1 s (option connect of Timeouts)"),
+            ):
+                agent = Agent(reactor, proxy=Proxy(uri), **options)
+                with self.assertRaises(ResponseNeverReceived) as caught:
+                    await agent.request(b"GET", b"https://a.test/")
+                error = caught.exception.reasons[0].value
+                self.assertIsInstance(error, ConnectTimedOut)
+                self.assertIn(words, str(error))
+                self.assertIn(uri.decode(), str(error))
+        await self.counted.whenOver()
+        self.assertEqual(6, len(self.counted.accepted))
+
+    async def test_cancelled(self) -> None:
+        """Whoever waits may leave; nothing stays open."""
+        for uri in self.uris:
+            agent = Agent(reactor, proxy=Proxy(uri))
+            Silent.heard = Deferred()
+            deferred = agent.request(b"GET", b"https://a.test/")
+            await Silent.heard
+            deferred.cancel()
+            with self.assertRaises(ResponseNeverReceived) as caught:
+                await deferred
+            self.assertIsInstance(caught.exception.reasons[0].value, CancelledError)
+        await self.counted.whenOver()
+        self.assertEqual(3, len(self.counted.accepted))
 
 
 class CommandTests(TestCase):
@@ -274,6 +334,13 @@ class KnowingSquidTests(AuthenticationTests, ForwardingTests, TestCase):
     launcher = KnowingSquid
 
 
+@unittest.skipIf(Squid.missing(), Squid.missing())
+class SecureSquidTests(AuthenticationTests, ForwardingTests, TestCase):
+    """squid behind TLS, with users."""
+
+    launcher = SecureSquid
+
+
 @unittest.skipIf(Microsocks.missing(), Microsocks.missing())
 class MicrosocksTests(ProxyTests, TestCase):
     """microsocks."""
@@ -309,6 +376,20 @@ class Paused(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.ends.append(reason)
         self.ended.callback(None)
+
+
+class Answering(Resource):
+    """Tells that it was asked, and does not answer."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Deferred[None] = Deferred()
+
+    def render_POST(self, request: ServerRequest) -> int:
+        self.asked.callback(None)
+        return NOT_DONE_YET
 
 
 class KilledTests:
@@ -372,6 +453,32 @@ class KilledConnectProxyTests(KilledTests, TestCase):
     """A small proxy of ours, behind TLS."""
 
     launcher = TLSConnectProxy
+
+
+@unittest.skipIf(Squid.missing(), Squid.missing())
+class KilledSquidTests(KilledTests, TestCase):
+    """squid."""
+
+    launcher = Squid
+
+    async def test_killedForwarding(self) -> None:
+        """A request that it carries itself fails as well, once."""
+        answering = Answering()
+        counted = CountingFactory(Site(answering))
+        port = reactor.listenTCP(0, counted, interface="127.0.0.1")
+        self.addCleanup(counted.whenOver)
+        self.addCleanup(port.stopListening)
+        url = b"http://localhost:%d" % port.getHost().port
+        deferred = self.agent.request(b"POST", url + b"/", None, FileBodyProducer(BytesIO(b"x")))
+        await answering.asked
+        self.proxy.process.kill()
+        with self.assertRaises(ResponseNeverReceived) as caught:
+            await deferred
+        reason = caught.exception.reasons[0].value
+        self.assertIsInstance(reason, ConnectionTerminated)
+        self.assertIn(
+            f"{url.decode()} by way of the proxy {self.proxy.uri().decode()}", str(reason)
+        )
 
 
 @unittest.skipIf(Microsocks.missing(), Microsocks.missing())

@@ -140,7 +140,7 @@ class Agent:
         """
         :param reactor: for connections and time.
         :param contextFactory: whom to trust; the platform's roots if None.
-        :param connectTimeout: seconds for TCP to connect.
+        :param connectTimeout: seconds for TCP to connect, and for a proxy to open a tunnel.
         :param bindAddress: the local address.
         :param pool: the connections, which agents may share.
         :param timeouts: the time limits of each request, unless a

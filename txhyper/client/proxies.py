@@ -366,7 +366,9 @@ def proxyFromEnvironment(contextFactory: IPolicyForHTTPS | None = None) -> Proxy
             value = variables[name]
             try:
                 proxies[name] = Proxy(
-                    (value if "://" in value else f"http://{value}").encode("utf-8"),
+                    (value if "://" in value else f"http://{value}").encode(
+                        "utf-8", "surrogateescape"
+                    ),
                     contextFactory=contextFactory,
                 )
             except InvalidRequest as error:

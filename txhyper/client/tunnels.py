@@ -17,6 +17,7 @@ from twisted.internet.error import ConnectError, DNSLookupError, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IHalfCloseableProtocol,
     IHandshakeListener,
     INegotiated,
     IProtocol,
@@ -27,7 +28,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from txhyper.errors import ConnectTimedOut, HyperError, NegotiationFailed
 from txhyper.protocol.negotiation import explain
@@ -110,8 +111,18 @@ class OpeningFactory(Factory):
 
     noisy = False
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, factory: IProtocolFactory) -> None:
+        """:param factory: makes the protocol in the tunnel."""
         self._opening = opening
+        self._factory = factory
+
+    def startFactory(self) -> None:
+        """Pass it on."""
+        self._factory.doStart()
+
+    def stopFactory(self) -> None:
+        """Pass it on."""
+        self._factory.doStop()
 
     def acceptableProtocols(self) -> list[bytes]:
         """What is offered by ALPN to a proxy behind TLS: CONNECT is spoken in HTTP/1.1."""
@@ -152,7 +163,7 @@ class Opening(Protocol):
 
     def start(self, endpoint: IStreamClientEndpoint) -> None:
         """Connect to the proxy."""
-        self._connecting = endpoint.connect(OpeningFactory(self))
+        self._connecting = endpoint.connect(OpeningFactory(self, self._factory))
         self._connecting.addCallbacks(self._connected, self._end)
 
     def _connected(self, protocol: IProtocol) -> None:
@@ -201,6 +212,8 @@ class Opening(Protocol):
             if inner is None:
                 raise NoProtocol
             self._inner = inner
+            if IHalfCloseableProtocol.providedBy(inner):
+                alsoProvides(self, IHalfCloseableProtocol)
             inner.makeConnection(self._tunnelTransport())
         except Exception:  # noqa: BLE001 - what is in the tunnel is anybody's code
             self._inner = None
@@ -216,6 +229,14 @@ class Opening(Protocol):
         if INegotiated.providedBy(self.transport):
             return Inside(self.transport)
         return self.transport
+
+    def readConnectionLost(self) -> None:
+        """The other end has closed its side; told only if the protocol in the tunnel wants it."""
+        cast(IHalfCloseableProtocol, self._inner).readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """This side is closed; likewise."""
+        cast(IHalfCloseableProtocol, self._inner).writeConnectionLost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Pass the end on; before there is a tunnel it is a failure of the proxy's."""
