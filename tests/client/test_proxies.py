@@ -99,12 +99,15 @@ class ProxyTests(SynchronousTestCase):
             (b"http://p.test", b"Host", b"x"),
             (b"http://p.test", b"Content-Length", b"1"),
             (b"http://p.test", b"Transfer-Encoding", b"chunked"),
-            (b"http://p.test", b"X-A", b"\0"),
+            (b"http://p.test", b"X-A", b"s3cret\0"),
+            (b"http://p.test", b"Proxy-Authorization", b"Bearer s3cret "),
             (b"http://u@p.test", b"Proxy-Authorization", b"Bearer x"),
             (b"socks5://p.test", b"X-A", b"1"),
         ]:
-            with self.assertRaises(InvalidRequest):
+            with self.assertRaises(InvalidRequest) as caught:
                 Proxy(uri, headers=Headers({name: [value]}))
+            self.assertIn("p.test", str(caught.exception))
+            self.assertNotIn("s3cret", str(caught.exception))
 
     def test_policy(self) -> None:
         """A context factory is a policy; it is asked for the proxy's name, and nobody else is."""

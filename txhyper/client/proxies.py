@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -89,7 +89,6 @@ class Proxy:
         """
         self._scheme, self._host, self._port, credentials = _parse(uri)
         where = authority_of(self._host, self._port)
-        #: For messages, without credentials.
         self.name = f"{self._scheme.decode()}://{where.decode()}"
         policy = _policy if contextFactory is None else contextFactory
         if not IPolicyForHTTPS.providedBy(policy):
@@ -221,9 +220,19 @@ def _fields(
             raise InvalidRequest(f"{name}: Proxy-Authorization beside credentials in the URI")
         basic = b"Basic " + b64encode(user + b":" + password)
         given.append((b"Proxy-Authorization", [basic]))
-    # Checked; but as they are spelled.
-    request_fields(b"CONNECT", b"", given, None)
+    for field, values in given:
+        _check(name, field, values)
     return [(field, value) for field, values in given for value in values]
+
+
+def _check(name: str, field: bytes, values: Sequence[bytes]) -> None:
+    try:
+        request_fields(b"CONNECT", b"", [(field, values)], None)
+    except InvalidRequest:
+        # Which would show a value that may be secret.
+        raise InvalidRequest(
+            f"{name}: the field {field!r} has no valid name, or no valid value (RFC 9110 section 5)"
+        ) from None
 
 
 def _socksCredentials(
