@@ -409,6 +409,11 @@ class KilledTests:
         self.agent = Agent(reactor, policy, proxy=proxy)
         self.addCleanup(self.agent.close)
 
+    def kill(self) -> None:
+        """End the proxy, and be sure that it is gone, and its port with it."""
+        self.proxy.process.kill()
+        self.proxy.process.wait()
+
     async def test_killed(self) -> None:
         """
         Bodies on their way break off, and requests without an answer fail, each once and with an
@@ -426,7 +431,7 @@ class KilledTests:
             self.agent.send(Request(b"POST", url("/upload").encode(), None, endless()))
             for _ in range(3)
         ]
-        self.proxy.process.kill()
+        self.kill()
         errors = []
         for deferred in unanswered:
             with self.assertRaises(ResponseNeverReceived) as never:
@@ -471,7 +476,7 @@ class KilledSquidTests(KilledTests, TestCase):
         url = b"http://localhost:%d" % port.getHost().port
         deferred = self.agent.request(b"POST", url + b"/", None, FileBodyProducer(BytesIO(b"x")))
         await answering.asked
-        self.proxy.process.kill()
+        self.kill()
         with self.assertRaises(ResponseNeverReceived) as caught:
             await deferred
         reason = caught.exception.reasons[0].value
