@@ -3,6 +3,7 @@
 from txhyper.client.agent import Agent
 from txhyper.client.decoding import contentDecoders
 from txhyper.client.pool import ConnectionPool
+from txhyper.client.proxies import Proxy, proxyFromEnvironment
 from txhyper.core.bounds import Bounds
 from txhyper.core.header_map import HTTPHeaderMap
 from txhyper.core.windows import (
@@ -88,6 +89,7 @@ __all__ = [
     "NotProcessed",
     "PeerUnresponsive",
     "ProtocolViolation",
+    "Proxy",
     "ReceiptFlowControlManager",
     "Request",
     "ResponseTimedOut",
@@ -103,4 +105,5 @@ __all__ = [
     "TunnelRefused",
     "__version__",
     "contentDecoders",
+    "proxyFromEnvironment",
 ]

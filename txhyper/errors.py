@@ -185,7 +185,7 @@ class TimedOut(HyperError):
 
 
 class ConnectTimedOut(TimedOut):
-    """TCP did not connect in time; nothing was sent."""
+    """TCP did not connect, or a proxy not open a tunnel, in time; no request was sent."""
 
 
 class HandshakeTimedOut(TimedOut):
@@ -209,11 +209,14 @@ class TotalTimedOut(TimedOut):
 
 
 class TunnelRefused(HyperError):
-    """A proxy answered CONNECT with something else than a 2xx (RFC 9110 section 9.3.6)."""
+    """
+    A proxy did not open a tunnel: it answered CONNECT with something else than a 2xx (RFC 9110
+    section 9.3.6), or refused in the terms of SOCKS5 (RFC 1928).
+    """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
-        #: The status of its answer.
+        #: The status of its answer; from a SOCKS5 proxy the octet that says no.
         self.status = status
 
 

@@ -382,8 +382,144 @@ class StoringNginx(Nginx):
         return self.directory / "stored" / name
 
 
+class ConnectProxy(AnnouncingLauncher):
+    """A proxy of ours, which knows CONNECT and no more."""
+
+    label = "CONNECT proxy"
+    scheme: ClassVar[str] = "http"
+    #: User and password, if it asks for them.
+    user: ClassVar[str | None] = None
+
+    def uri(self, user: str | None = None) -> bytes:
+        """Its URI. :param user: the user and the password in it, if not those that it asks for."""
+        credentials = user or self.user
+        before = f"{credentials}@" if credentials else ""
+        return f"{self.scheme}://{before}localhost:{self.port}".encode()
+
+    def command(self) -> list[str]:
+        options = [] if self.user is None else ["--user", self.user]
+        return [sys.executable, "-m", "tests.interop.children.connect_proxy", *options]
+
+
+class TLSConnectProxy(ConnectProxy):
+    """The same behind TLS, for those who have a password."""
+
+    label = "CONNECT proxy, behind TLS"
+    scheme = "https"
+    user = "user:pass%20word"
+
+    def command(self) -> list[str]:
+        files = [str(self.certificate), str(self.key)]
+        module = "tests.interop.children.connect_proxy"
+        return [sys.executable, "-m", module, "--tls", *files, "--user", "user:pass word"]
+
+
+SQUID_CONFIGURATION = """\
+{listen}
+{access}
+pid_filename none
+access_log none
+cache deny all
+cache_log /dev/null
+coredump_dir none
+shutdown_lifetime 0 seconds
+via off
+"""
+
+SQUID_AUTHENTICATION = """\
+auth_param basic program /bin/sh {helper}
+auth_param basic children 1 startup=1 idle=1
+acl known proxy_auth REQUIRED
+http_access allow known
+http_access deny all"""
+
+# It is told a user and a password in one line, percent-encoded.
+SQUID_HELPER = """\
+while read -r line; do
+    if [ "$line" = "user pass%20word" ]; then echo OK; else echo ERR; fi
+done
+"""
+
+
+class Squid(ForeignLauncher):
+    """squid, which tunnels, and carries requests for http."""
+
+    label = "squid"
+    program = "squid"
+    scheme: ClassVar[str] = "http"
+    user: ClassVar[str | None] = None
+    uri = ConnectProxy.uri
+
+    def listen(self) -> str:
+        """Where."""
+        return f"http_port 127.0.0.1:{self.port}"
+
+    def access(self) -> str:
+        """Who may use it."""
+        return "http_access allow all"
+
+    def command(self) -> list[str]:
+        program = findProgram(self.program)
+        assert program is not None
+        # Started by root, it goes on as another user.
+        self.directory.chmod(0o755)
+        configuration = self.directory / "squid.conf"
+        configuration.write_text(
+            SQUID_CONFIGURATION.format(listen=self.listen(), access=self.access()), encoding="utf-8"
+        )
+        return [program, "-N", "-d", "1", "-f", str(configuration)]
+
+
+class KnowingSquid(Squid):
+    """squid, for those who have a password."""
+
+    label = "squid, with users"
+    user = "user:pass%20word"
+
+    def access(self) -> str:
+        helper = self.directory / "helper.sh"
+        helper.write_text(SQUID_HELPER, encoding="utf-8")
+        return SQUID_AUTHENTICATION.format(helper=helper)
+
+
+class SecureSquid(KnowingSquid):
+    """squid, behind TLS, for those who have a password."""
+
+    label = "squid, behind TLS"
+    scheme = "https"
+
+    def listen(self) -> str:
+        """Where, and with which certificate."""
+        files = f"tls-cert={self.certificate} tls-key={self.key}"
+        return f"https_port 127.0.0.1:{self.port} {files}"
+
+
+class Microsocks(ForeignLauncher):
+    """microsocks, which speaks SOCKS5."""
+
+    label = "microsocks"
+    program = "microsocks"
+    scheme: ClassVar[str] = "socks5h"
+    user: ClassVar[str | None] = None
+    uri = ConnectProxy.uri
+
+    def command(self) -> list[str]:
+        program = findProgram(self.program)
+        assert program is not None
+        options = ["-u", "user", "-P", "pass word"] if self.user else []
+        return [program, "-i", "127.0.0.1", "-p", str(self.port), *options]
+
+
+class KnowingMicrosocks(Microsocks):
+    """microsocks, for those who have a password."""
+
+    label = "microsocks, with users"
+    scheme = "socks5"
+    user = "user:pass%20word"
+
+
 #: Those that pip does not bring.
-SYSTEM_SERVERS: tuple[type[Launcher], ...] = (Nginx, StoringNginx, Nghttpd)
+SYSTEM_SERVERS: tuple[type[Launcher], ...] = (Nginx, StoringNginx, Nghttpd, Squid, Microsocks)
 
 
 @functools.cache

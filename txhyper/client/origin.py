@@ -284,7 +284,7 @@ class Origin:
         pool = self._pool
         offers = HTTP11_ONLY if self._http11 else self.route.offers
         isPriorKnowledge = self.route.isPriorKnowledge and not self._http11
-        factory = pool.factory(self.name, offers, isPriorKnowledge, self.changed)
+        factory = pool.factory(self.route, offers, isPriorKnowledge, self.changed)
         dial = Dial(factory, pool.handshakeTimeout, self._connected, self._dialled, self._undialled)
         self._dials.append(dial)
         try:
