@@ -76,6 +76,7 @@ PUBLIC_NAMES = [
     "GoneAway",
     "HTTP11Required",
     "HTTP2ClientProtocol",
+    "HandshakeTerminated",
     "HandshakeTimedOut",
     "HyperError",
     "IHTTPConnection",

@@ -284,7 +284,7 @@ class Origin:
         hopeless = len(self._waiting) - len(self._dials)
         # Out of the queue first: who is told may send again at once, and gets a dial of its own.
         for lease in [self._waiting.popitem(last=False)[0] for _ in range(hopeless)]:
-            lease.abandon(error)
+            lease.undialled(error)
         self._pool.tidy(self)
 
     # -- connections ---------------------------------------------------------------------------
