@@ -162,6 +162,8 @@ class Lease:
     def undialled(self, error: Exception) -> None:
         """The dial that it waited for has failed: the same, if the server has just hung up."""
         if isinstance(error, HandshakeTerminated):
+            if self.request.limits is not None:
+                self.request.limits.dialled()
             self.failed(error)
         else:
             self.abandon(error)

@@ -168,6 +168,11 @@ class Origin:
         self._multiplexed = False
         for dial in dials:
             dial.cancel()
+        for lease in self._waiting if dials else ():
+            if lease.request.limits is not None:
+                # They wait for another dial from its beginning.
+                lease.request.limits.dialled()
+                lease.request.limits.dialling(False)
         for connection in list(self.connections):
             if connection.multiplexed:
                 connection.close()
