@@ -131,10 +131,10 @@ class DialTests(LimitTestCase):
 
     def test_another(self) -> None:
         """So has one that takes the place of a dial that had offered what is not wanted."""
-        self.pool.maxConnectionsPerHost = 2
         first = self.send()
-        one = self.only().h2({MAX_CONCURRENT_STREAMS: 1})
-        second = self.limited(connect=3, handshake=3)
+        one = self.only().h2()
+        one.peer.sendGoAway(1)
+        second, third = self.limited(connect=3, handshake=3), self.send()
         self.dials[1].tcp()
         self.clock.advance(2)
         one.peer.sendReset(1, HTTP_1_1_REQUIRED)
@@ -142,8 +142,9 @@ class DialTests(LimitTestCase):
         self.assertNoResult(second)
         self.clock.advance(1)
         self.reasonOf(second, ConnectTimedOut)
-        first.cancel()
-        self.failureResultOf(first)
+        for deferred in (first, third):
+            deferred.cancel()
+            self.failureResultOf(deferred)
 
     def test_failed(self) -> None:
         """A dial that failed leaves no time running."""
