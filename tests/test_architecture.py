@@ -78,6 +78,7 @@ PUBLIC_NAMES = [
     "HTTP11Required",
     "HTTP2ClientProtocol",
     "HTTPHeaderMap",
+    "HandshakeTerminated",
     "HandshakeTimedOut",
     "HyperError",
     "IHTTPConnection",

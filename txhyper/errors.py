@@ -28,6 +28,7 @@ __all__ = [
     "DecodingFailed",
     "GoneAway",
     "HTTP11Required",
+    "HandshakeTerminated",
     "HandshakeTimedOut",
     "HyperError",
     "Initiator",
@@ -176,6 +177,16 @@ class NegotiationFailed(HyperError):
     """TLS or ALPN did not lead to a connection that may carry HTTP; nothing of HTTP was sent."""
 
     initiator = Initiator.LIBRARY
+
+
+class HandshakeTerminated(NegotiationFailed):
+    """
+    The peer, or the network, ended the connection before it could carry HTTP, and gave no reason:
+    a server on its way out does so, and one that wants no client like this one.
+    """
+
+    retriable = True
+    initiator = Initiator.REMOTE
 
 
 class TimedOut(HyperError):

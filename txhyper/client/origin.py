@@ -148,6 +148,10 @@ class Origin:
         self._multiplexed = False
         for dial in dials:
             dial.cancel()
+        for lease in self._waiting if dials else ():
+            if lease.request.limits is not None:
+                # They wait for another dial, from its beginning.
+                lease.request.limits.placed()
         for connection in list(self.connections):
             if connection.multiplexed:
                 self.renounce(connection)
@@ -330,7 +334,7 @@ class Origin:
         hopeless = len(self._waiting) - len(self._dials)
         # Out of the queue first: who is told may send again at once, and gets a dial of its own.
         for lease in [self._waiting.popitem(last=False)[0] for _ in range(hopeless)]:
-            lease.abandon(error)
+            lease.undialled(error)
         self._pool.tidy(self)
 
     # -- connections ---------------------------------------------------------------------------
