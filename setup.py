@@ -22,9 +22,12 @@ BROTLI = [
 
 ZSTD = ['backports.zstd >= 1.0; python_version < "3.14"']
 
+SOCKS = ["socksio >= 1.0, < 2"]
+
 TESTS = [
     *BROTLI,
     *ZSTD,
+    *SOCKS,
     "coverage[toml] >= 7.6",
     "hypothesis >= 6.100",
     "hypercorn >= 0.17",
@@ -78,6 +81,7 @@ setup(
     extras_require={
         "brotli": BROTLI,
         "zstd": ZSTD,
+        "socks": SOCKS,
         "tests": TESTS,
         "benchmarks": [
             "httpx[http2] >= 0.28",
@@ -87,7 +91,13 @@ setup(
             "scrapy >= 2.13",
         ],
         "docs": ["sphinx >= 7.4", "sphinx-rtd-theme >= 3"],
-        "types": ["mypy >= 1.15", "mypy-zope >= 1.0.11", "types-cffi", "hypothesis >= 6.100"],
+        "types": [
+            *SOCKS,
+            "mypy >= 1.15",
+            "mypy-zope >= 1.0.11",
+            "types-cffi",
+            "hypothesis >= 6.100",
+        ],
         "lint": ["ruff >= 0.12"],
     },
     entry_points={"console_scripts": ["hyperfetch = txhyper.cli.__main__:run"]},

@@ -34,6 +34,7 @@ OWNERS = {
     "hyperframe": {"core", "testing"},
     "twisted.web._newclient": {"protocol/http11"},
     "zlib": {"core/decoders"},
+    "socksio": {"core/socks"},
     "brotli": {"core/decoders"},
     "brotlicffi": {"core/decoders"},
     "compression": {"core/decoders"},
@@ -80,6 +81,7 @@ PUBLIC_NAMES = [
     "HTTPConnection",
     "HTTP2ClientProtocol",
     "HTTPHeaderMap",
+    "HandshakeTerminated",
     "HandshakeTimedOut",
     "HyperError",
     "IHTTPConnection",
@@ -94,6 +96,7 @@ PUBLIC_NAMES = [
     "NotProcessed",
     "PeerUnresponsive",
     "ProtocolViolation",
+    "Proxy",
     "ReceiptFlowControlManager",
     "Request",
     "StreamAborted",
@@ -105,6 +108,7 @@ PUBLIC_NAMES = [
     "TunnelRefused",
     "__version__",
     "contentDecoders",
+    "proxyFromEnvironment",
 ]
 
 CAMEL_LAYERS = {"interfaces", "protocol", "client", "testing"}
@@ -220,8 +224,8 @@ class LayerTests(SynchronousTestCase):
             )
             if count:
                 writers[name] = count
-        # The tunnels of client/proxies speak before there is a connection.
-        writers.pop("client/proxies", None)
+        # Whoever asks a proxy for a tunnel speaks before there is a connection.
+        writers.pop("client/tunnels")
         self.assertEqual({"protocol/wire": 1}, writers)
 
     def test_noImportCycles(self) -> None:

@@ -22,6 +22,7 @@ from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.interop.children.connect_proxy import ConnectProxy
 from txhyper.testing.server import DemoServer
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,8 @@ PAGES = [ROOT / "README.rst", ROOT / "CONTRIBUTING.rst", *sorted(DOCS.glob("*.rs
 
 #: The address that the examples talk to.
 ADDRESS = "https://www.example.com"
+#: The proxy that they go through.
+PROXY = "http://proxy.example.com:3128"
 
 
 def codeBlocks(page: Path, language: str) -> Iterator[str]:
@@ -85,7 +88,7 @@ def oneTestEach(
 
 
 class ExampleTests(TestCase):
-    """A demo server that plays the address in the examples."""
+    """A demo server that plays the address in the examples, and a proxy that leads to it."""
 
     timeout = 60
 
@@ -93,11 +96,14 @@ class ExampleTests(TestCase):
         self.server = DemoServer(reactor)
         await self.server.start()
         self.addCleanup(self.server.stop)
+        self.proxy = reactor.listenTCP(0, ConnectProxy(), interface="127.0.0.1")
+        self.addCleanup(self.proxy.stopListening)
         Path("ca.pem").write_bytes(self.server.authority.pem)
 
     def localized(self, example: str) -> str:
         """The example, talking to the demo server."""
-        return example.replace(ADDRESS, self.server.url("").rstrip("/"))
+        example = example.replace(ADDRESS, self.server.url("").rstrip("/"))
+        return example.replace(PROXY, f"http://127.0.0.1:{self.proxy.getHost().port}")
 
     async def run_(self, *command: str) -> str:
         """Run a command that must succeed; what it printed."""

@@ -4,6 +4,7 @@ from txhyper.adapters.hyper import HTTP11Connection, HTTP20Connection, HTTPConne
 from txhyper.client.agent import Agent
 from txhyper.client.decoding import contentDecoders
 from txhyper.client.pool import ConnectionPool
+from txhyper.client.proxies import Proxy, proxyFromEnvironment
 from txhyper.core.bounds import Bounds
 from txhyper.core.header_map import HTTPHeaderMap
 from txhyper.core.windows import (
@@ -24,6 +25,7 @@ from txhyper.errors import (
     ConnectTimedOut,
     DecodingFailed,
     GoneAway,
+    HandshakeTerminated,
     HandshakeTimedOut,
     HTTP11Required,
     HyperError,
@@ -78,6 +80,7 @@ __all__ = [
     "HTTP20Connection",
     "HTTPConnection",
     "HTTPHeaderMap",
+    "HandshakeTerminated",
     "HandshakeTimedOut",
     "HyperError",
     "IHTTPConnection",
@@ -92,6 +95,7 @@ __all__ = [
     "NotProcessed",
     "PeerUnresponsive",
     "ProtocolViolation",
+    "Proxy",
     "ReceiptFlowControlManager",
     "Request",
     "ResponseTimedOut",
@@ -107,4 +111,5 @@ __all__ = [
     "TunnelRefused",
     "__version__",
     "contentDecoders",
+    "proxyFromEnvironment",
 ]

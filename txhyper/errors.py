@@ -28,6 +28,7 @@ __all__ = [
     "DecodingFailed",
     "GoneAway",
     "HTTP11Required",
+    "HandshakeTerminated",
     "HandshakeTimedOut",
     "HyperError",
     "Initiator",
@@ -178,6 +179,16 @@ class NegotiationFailed(HyperError):
     initiator = Initiator.LIBRARY
 
 
+class HandshakeTerminated(NegotiationFailed):
+    """
+    The peer, or the network, ended the connection before it could carry HTTP, and gave no reason:
+    a server on its way out does so, and one that wants no client like this one.
+    """
+
+    retriable = True
+    initiator = Initiator.REMOTE
+
+
 class TimedOut(HyperError):
     """A time limit passed. The subclass says which."""
 
@@ -185,7 +196,7 @@ class TimedOut(HyperError):
 
 
 class ConnectTimedOut(TimedOut):
-    """TCP did not connect in time; nothing was sent."""
+    """TCP did not connect, or a proxy not open a tunnel, in time; no request was sent."""
 
 
 class HandshakeTimedOut(TimedOut):
@@ -209,11 +220,14 @@ class TotalTimedOut(TimedOut):
 
 
 class TunnelRefused(HyperError):
-    """A proxy answered CONNECT with something else than a 2xx (RFC 9110 section 9.3.6)."""
+    """
+    A proxy did not open a tunnel: it answered CONNECT with something else than a 2xx (RFC 9110
+    section 9.3.6), or refused in the terms of SOCKS5 (RFC 1928).
+    """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
-        #: The status of its answer.
+        #: The status of its answer; from a SOCKS5 proxy the octet that says no.
         self.status = status
 
 

@@ -360,8 +360,11 @@ class MakingTests(SynchronousTestCase):
         agent = mock.create_autospec(txhyper.Agent)
         pool = mock.create_autospec(txhyper.ConnectionPool)
         tls = mock.create_autospec(client.tls)
+        self.proxy = mock.create_autospec(txhyper.Proxy)
+        self.fromEnvironment = mock.create_autospec(txhyper.proxyFromEnvironment)
+        proxies = {"Proxy": self.proxy, "proxyFromEnvironment": self.fromEnvironment}
         with (
-            mock.patch.multiple(txhyper, Agent=agent, ConnectionPool=pool),
+            mock.patch.multiple(txhyper, Agent=agent, ConnectionPool=pool, **proxies),
             mock.patch.object(client, "tls", tls),
         ):
             made, close = make_agent("reactor", given, trusted, print)
@@ -379,6 +382,7 @@ class MakingTests(SynchronousTestCase):
             tls.defaultPolicy.return_value,
             connectTimeout=None,
             pool=pool.return_value,
+            proxy=self.fromEnvironment.return_value,
         )
 
     def test_options(self) -> None:
@@ -391,12 +395,37 @@ class MakingTests(SynchronousTestCase):
             tls.policyTrusting.return_value,
             connectTimeout=2.5,
             pool=pool.return_value,
+            proxy=self.fromEnvironment.return_value,
         )
 
     def test_insecure(self) -> None:
         """--insecure trusts everybody, whatever certificates a demo server brings along."""
         agent, _, tls = self.make(settings(insecure=True), b"PEM")
         self.assertIs(tls.unverifiedPolicy.return_value, agent.call_args.args[1])
+
+    def test_proxy(self) -> None:
+        """
+        The proxy of the command line goes before those of the environment, and an empty one
+        switches them off. --demo asks for none, but takes what it is given. Whoever is trusted as
+        a server is trusted as a proxy.
+        """
+        for given, made in [
+            (settings(proxy=b"https://p"), "proxy"),
+            (settings("/get", demo=True, proxy=b"https://p"), "proxy"),
+            (settings(proxy=b""), None),
+            (settings("/get", demo=True), None),
+            (settings(), "fromEnvironment"),
+        ]:
+            agent, _, tls = self.make(given)
+            policy = tls.defaultPolicy.return_value
+            expected = None
+            if made == "proxy":
+                expected = self.proxy.return_value
+                self.proxy.assert_called_once_with(b"https://p", contextFactory=policy)
+            elif made is not None:
+                expected = self.fromEnvironment.return_value
+                self.fromEnvironment.assert_called_once_with(policy)
+            self.assertIs(expected, agent.call_args.kwargs["proxy"])
 
     def test_demoServer(self) -> None:
         """The demo server is made and not started."""

@@ -76,6 +76,28 @@ class SettingsTests(SynchronousTestCase):
         self.assertIsNone(parse("h", "-o", "-").output)
         self.assertEqual("name", parse("h", "--output", "name").output)
 
+    def test_proxy(self) -> None:
+        """--proxy takes a URL, http if it names no scheme; an empty one is none; none is None."""
+        self.assertIsNone(parse("h").proxy)
+        for given, uri in [
+            ("", b""),
+            ("p:3128", b"http://p:3128"),
+            ("socks5h://user:pass%20word@p", b"socks5h://user:pass%20word@p"),
+        ]:
+            self.assertEqual(uri, parse("--proxy", given, "h").proxy)
+
+    def test_proxySecrets(self) -> None:
+        """A proxy's URL that is wrong is not repeated: it may hold a password."""
+        for given in (
+            "ftp://user:s3cret@p",
+            "user:s3cret@p:port",
+            "http://user:s3cret@p/x",
+            "\udcff",
+        ):
+            error = self.assertRaises(UsageError, parse, "h", "--proxy", given)
+            self.assertIn("--proxy", str(error))
+            self.assertNotIn("s3cret", str(error))
+
     def test_mistakes(self) -> None:
         """Every mistake is a UsageError of one line, which tells what is wrong."""
         missing = str(fresh_path(self))

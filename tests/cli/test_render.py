@@ -84,6 +84,7 @@ TABLE: list[tuple[BaseException, int]] = [
     (SSL.Error(), 1),
     (OSError("x"), 1),
     (errors.NegotiationFailed("x"), 1),
+    (errors.TunnelRefused("x", 403), 1),
     (errors.ConnectionUnusable("x"), 1),
     (errors.ConnectionTerminated("x"), 1),
     (never(net.ConnectionLost()), 1),

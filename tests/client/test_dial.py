@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from tests.client.network import TLSTransport, Transport
 from tests.client.scene import OK11, PoolTestCase
 from txhyper.client import tls
-from txhyper.errors import HandshakeTimedOut, NegotiationFailed
+from txhyper.errors import HandshakeTerminated, HandshakeTimedOut, NegotiationFailed
 
 
 class ConnectTests(PoolTestCase):
@@ -72,13 +72,50 @@ class HandshakeTests(PoolTestCase):
     """Between TCP and HTTP."""
 
     def test_fails(self) -> None:
-        """A connection that ends in the handshake is a failed negotiation, with the reason."""
+        """A handshake that fails is a failed negotiation, with the reason, and not repeated."""
         deferreds = self.sendSome(2)
-        self.only().tcp().lose()
+        self.only().tcp()
+        reason = SSL.Error([("SSL routines", "", "tls alert handshake failure")])
+        self.only().negotiator.connectionLost(Failure(reason))
         for deferred in deferreds:
             failed = self.reasonOf(deferred, NegotiationFailed)
-            self.assertIn("https://a.test: the TLS handshake failed", str(failed))
+            self.assertIn("https://a.test: the TLS handshake failed: tls alert", str(failed))
+            self.assertFalse(failed.retriable)
+        self.assertEqual(1, len(self.dials))
         self.assertQuiet()
+
+    def test_cutOff(self) -> None:
+        """
+        A server that hangs up in the handshake, as one does that is going down, is dialled once
+        more, once for all who wait; they may be POSTs, as nothing was sent.
+        """
+        deferreds = [self.send(), self.send(b"POST")]
+        self.only().tcp().lose()
+        connection = self.dials[1].h2()
+        self.assertEqual(2, len(self.dials))
+        for deferred in deferreds:
+            self.answer(connection, b"at last")
+            self.assertEqual(b"at last", self.bodyOf(deferred))
+
+    def test_cutOffAgain(self) -> None:
+        """If it does so again, all who wait are told."""
+        deferreds = self.sendSome(2)
+        self.only().tcp().lose()
+        self.dials[1].tcp().lose()
+        for deferred in deferreds:
+            failed = self.reasonOf(deferred, HandshakeTerminated)
+            self.assertIn("https://a.test: the TLS handshake failed", str(failed))
+            self.assertTrue(failed.retriable)
+        self.assertEqual(2, len(self.dials))
+        self.assertQuiet()
+
+    def test_cutOffAndNotAutomatically(self) -> None:
+        """Whoever wants no retries is told at once."""
+        self.pool.retryAutomatically = False
+        deferred = self.send()
+        self.only().tcp().lose()
+        self.reasonOf(deferred, HandshakeTerminated)
+        self.assertEqual(1, len(self.dials))
 
     def test_cannotBegin(self) -> None:
         """A connection whose transport is gone when it may speak fails all who wait for it."""

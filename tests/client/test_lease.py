@@ -230,15 +230,54 @@ class LostTests(PoolTestCase):
         one.peer.send(OK11)
         self.bodyOf(again)
 
-    def test_idempotentOnFresh(self) -> None:
-        """A connection lost in its first request was no idle one: the caller is told."""
+    def test_idempotentOnNew(self) -> None:
+        """A new connection may be lost, as by a server that stops as it is asked: once more."""
+        deferreds = [self.send(path=path) for path in (b"/a", b"/b")]
+        self.only().h2().lose()
+        for deferred, path in zip(deferreds, (b"/a", b"/b"), strict=True):
+            if path == b"/a":
+                self.dials[1].h2()
+            self.answer(self.dials[1], b"again", path)
+            self.assertEqual(b"again", self.bodyOf(deferred))
+        overHTTP11 = self.send(origin="https://b.test")
+        self.dials[2].tcp().tls(b"http/1.1").lose()
+        self.dials[3].tcp().tls(b"http/1.1").peer.send(OK11)
+        self.assertEqual(b"hi", self.bodyOf(overHTTP11))
+
+    def test_idempotentOnTwoNewOnes(self) -> None:
+        """If the next one is lost as well, then perhaps because of the request: it is told."""
         deferred = self.send()
         self.only().h2().lose()
+        self.dials[1].h2().lose()
         self.reasonOf(deferred, ConnectionTerminated)
         overHTTP11 = self.send()
-        self.dials[1].tcp().tls(b"http/1.1").lose()
+        self.dials[2].tcp().tls(b"http/1.1").lose()
+        self.dials[3].tcp().tls(b"http/1.1").lose()
         self.reasonOf(overHTTP11, ConnectionTerminated)
-        self.assertEqual(2, len(self.dials))
+        self.assertEqual(4, len(self.dials))
+
+    def test_idempotentOnReusedAndNew(self) -> None:
+        """That an idle connection was lost before counts for nothing; a cut handshake does."""
+        one = self.warm()
+        deferred = self.send()
+        one.lose()
+        self.dials[1].tcp().lose()
+        self.dials[2].h2().lose()
+        self.reasonOf(deferred, ConnectionTerminated)
+        two = self.warm()
+        deferred = self.send()
+        two.lose()
+        self.dials[4].h2().lose()
+        self.clock.advance(1)
+        self.answer(self.dials[5].h2(), b"again")
+        self.assertEqual(b"again", self.bodyOf(deferred))
+
+    def test_postOnNew(self) -> None:
+        """A POST that was sent is never sent again, on a new connection as on any other."""
+        deferred = self.send(b"POST")
+        self.only().h2().lose()
+        self.reasonOf(deferred, ConnectionTerminated)
+        self.assertEqual(1, len(self.dials))
 
     def test_postIsNeverSentTwice(self) -> None:
         """A POST that may have been processed fails, over HTTP/2 and over HTTP/1.1."""

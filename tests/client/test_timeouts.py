@@ -12,7 +12,13 @@ from twisted.web.client import ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
 from tests.client.network import Network, read
-from tests.client.scene import CANCEL, MAX_CONCURRENT_STREAMS, REFUSED_STREAM, PoolTestCase
+from tests.client.scene import (
+    CANCEL,
+    HTTP_1_1_REQUIRED,
+    MAX_CONCURRENT_STREAMS,
+    REFUSED_STREAM,
+    PoolTestCase,
+)
 from txhyper.client.agent import Agent
 from txhyper.client.route import Route
 from txhyper.errors import (
@@ -105,6 +111,40 @@ class DialTests(LimitTestCase):
         self.reasonOf(second, HandshakeTimedOut)
         busy.cancel()
         self.failureResultOf(busy)
+
+    def test_cutOff(self) -> None:
+        """A dial that takes the place of one that was cut off has its own time for each phase."""
+        for limit, kind in (("connect", ConnectTimedOut), ("handshake", HandshakeTimedOut)):
+            deferred = self.limited(connect=3, handshake=3)
+            cut = self.dials[-1].tcp()
+            self.clock.advance(2)
+            cut.lose()
+            self.clock.advance(2)
+            self.assertNoResult(deferred)
+            if limit == "handshake":
+                self.dials[-1].tcp()
+                self.clock.advance(2)
+                self.assertNoResult(deferred)
+            self.clock.advance(1)
+            self.reasonOf(deferred, kind)
+            self.assertQuiet()
+
+    def test_another(self) -> None:
+        """So has one that takes the place of a dial that had offered what is not wanted."""
+        first = self.send()
+        one = self.only().h2()
+        one.peer.sendGoAway(1)
+        second, third = self.limited(connect=3, handshake=3), self.send()
+        self.dials[1].tcp()
+        self.clock.advance(2)
+        one.peer.sendReset(1, HTTP_1_1_REQUIRED)
+        self.clock.advance(2)
+        self.assertNoResult(second)
+        self.clock.advance(1)
+        self.reasonOf(second, ConnectTimedOut)
+        for deferred in (first, third):
+            deferred.cancel()
+            self.failureResultOf(deferred)
 
     def test_failed(self) -> None:
         """A dial that failed leaves no time running."""

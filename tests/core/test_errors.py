@@ -36,7 +36,14 @@ class TreeTests(SynchronousTestCase):
         classes = [getattr(errors, name) for name in errors.__all__]
         retriable = {c.__name__ for c in classes if getattr(c, "retriable", False)}
         self.assertEqual(
-            {"NotProcessed", "StreamRefused", "GoneAway", "ConnectionUnusable", "HTTP11Required"},
+            {
+                "NotProcessed",
+                "StreamRefused",
+                "GoneAway",
+                "ConnectionUnusable",
+                "HTTP11Required",
+                "HandshakeTerminated",
+            },
             retriable,
         )
 
@@ -46,6 +53,7 @@ class TreeTests(SynchronousTestCase):
         self.assertIs(Initiator.USER, errors.InvalidRequest("").initiator)
         self.assertIs(Initiator.LIBRARY, errors.ConnectionUnusable("").initiator)
         self.assertIs(Initiator.LIBRARY, errors.HandshakeTimedOut("").initiator)
+        self.assertIs(Initiator.REMOTE, errors.HandshakeTerminated("").initiator)
         self.assertIs(Initiator.REMOTE, errors.StreamReset("", 1, 2).initiator)
         self.assertIs(Initiator.REMOTE, errors.ProtocolViolation("").initiator)
 

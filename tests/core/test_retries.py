@@ -11,6 +11,7 @@ from txhyper.errors import (
     ConnectionTerminated,
     ConnectionUnusable,
     GoneAway,
+    HandshakeTerminated,
     HTTP11Required,
     HyperError,
     MalformedResponse,
@@ -47,10 +48,10 @@ class RetryTests(SynchronousTestCase):
 
     def test_not_processed(self) -> None:
         """Any method, with or without a body, on any connection, if its body has not started."""
-        for error, method, body, reused in product(
+        for error, method, body, excused in product(
             NOT_PROCESSED, (b"GET", b"POST"), booleans, booleans
         ):
-            self.assertTrue(is_safe(error, method, body, True, reused))
+            self.assertTrue(is_safe(error, method, body, True, excused))
 
     def test_a_body_that_is_gone(self) -> None:
         """Nothing is repeated whose body cannot be produced again, whatever failed."""
@@ -59,11 +60,11 @@ class RetryTests(SynchronousTestCase):
 
     def test_processed(self) -> None:
         """What may have been done is not done again."""
-        for error, reused in product(PROCESSED, booleans):
-            self.assertFalse(is_safe(error, b"GET", False, True, reused))
+        for error, excused in product(PROCESSED, booleans):
+            self.assertFalse(is_safe(error, b"GET", False, True, excused))
 
     def test_a_lost_connection(self) -> None:
-        """An idempotent method without a body is repeated if the connection had been idle."""
+        """An idempotent method without a body is repeated if the loss has an excuse."""
         for lost in (ConnectionTerminated(""), PeerUnresponsive("")):
             for method in (b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE", b"PUT", b"QUERY"):
                 self.assertTrue(is_safe(lost, method, False, True, True))
@@ -71,9 +72,16 @@ class RetryTests(SynchronousTestCase):
             for method in (b"POST", b"PATCH", b"CONNECT", b"get", b"X"):
                 self.assertFalse(is_safe(lost, method, False, True, True))
 
-    def test_not_on_a_fresh_connection(self) -> None:
-        """One that is lost in its first request had not been idle."""
-        self.assertFalse(is_safe(ConnectionTerminated(""), b"GET", False, True, False))
+    def test_not_without_an_excuse(self) -> None:
+        """One new connection may be lost, but not the next as well."""
+        for lost in (ConnectionTerminated(""), PeerUnresponsive("")):
+            self.assertFalse(is_safe(lost, b"GET", False, True, False))
+
+    def test_a_handshake_that_is_cut_off(self) -> None:
+        """Nothing was sent: any method may try another connection, body or not, but once."""
+        for method, body in product((b"GET", b"POST"), booleans):
+            self.assertTrue(is_safe(HandshakeTerminated(""), method, body, True, True))
+            self.assertFalse(is_safe(HandshakeTerminated(""), method, body, True, False))
 
     def test_not_with_a_body(self) -> None:
         """Nor is what had a body repeated."""

@@ -17,6 +17,7 @@ import pwd
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -124,6 +125,31 @@ class Launcher:
         assert process.stdout is not None
         process.stdout.close()
 
+    def signal(self, number: int) -> None:
+        """Tell the server something that it knows as a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def workers(self) -> list[int]:
+        """The processes that the server has started for its work."""
+        assert self.process is not None
+        pid = self.process.pid
+        told = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return [int(word) for word in told.split()]
+
+    def crashWorkers(self) -> None:
+        """Let all of them die where they stand. The port stays open: it is the master's too."""
+        for pid in self.workers():
+            os.kill(pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Let all of the server die where it stands, the master first: it would start others."""
+        assert self.process is not None
+        workers = self.workers()
+        self.process.kill()
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+
     def failed(self, what: str) -> LaunchFailed:
         """The exception that tells what went wrong, with the end of the server's own words."""
         log = (self.directory / "log").read_text(encoding="utf-8", errors="replace")
@@ -160,8 +186,10 @@ class ForeignLauncher(Launcher):
     """
 
     def start(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        if not self.port:
+            # A server that is started again listens where it did.
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
         super().start()
 
     def awaitReady(self) -> None:
@@ -340,17 +368,112 @@ class Nginx(ForeignLauncher):
 
 
 class ImpatientNginx(Nginx):
-    """nginx that says GOAWAY after every hundred requests."""
+    """nginx that takes a hundred requests to a connection, and notes the number of each."""
 
     label = "nginx, a hundred requests to a connection"
 
     def configuration(self, program: str) -> str:
-        """As above, and a limit."""
-        return (
-            super()
-            .configuration(program)
-            .replace("access_log off;", "access_log off; keepalive_requests 100;")
+        """As above, a limit, a log, and a page that says which number it was asked for."""
+        log = (
+            "log_format numbers '$arg_n $connection $server_protocol $status';\n"
+            f"    access_log {self.directory}/access.log numbers;\n"
+            "    keepalive_requests 100;"
         )
+        page = 'location = /number { return 200 "$arg_n"; }'
+        configured = super().configuration(program).replace("access_log off;", log)
+        return configured.replace("root ", page + "\n        root ", 1)
+
+    def served(self) -> list[list[str]]:
+        """For each request its number, its connection, its protocol and its status."""
+        log = self.directory / "access.log"
+        return [line.split(" ") for line in log.read_text(encoding="ascii").splitlines()]
+
+
+class ProxyingNginx(Nginx):
+    """
+    nginx in front of another server.
+
+    :ivar upstream: the port of that server, over HTTP/1.1; to be set before the start.
+    """
+
+    label = "nginx, as a proxy"
+    upstream = 0
+
+    def configuration(self, program: str) -> str:
+        """As above, and all of it comes from the other server, which is asked once."""
+        proxy = (
+            "location / { proxy_pass http://upstream; proxy_http_version 1.1; "
+            'proxy_set_header Connection ""; proxy_next_upstream off; }'
+        )
+        upstream = f"upstream upstream {{ server 127.0.0.1:{self.upstream}; keepalive 64; }}"
+        configured = super().configuration(program).replace("root ", proxy + "\n        root ", 1)
+        configured = configured.replace("error_log stderr;", "error_log stderr notice;")
+        return configured.replace("access_log off;", "access_log off;\n    " + upstream)
+
+    def reloads(self) -> int:
+        """How often it has read its configuration anew."""
+        said = (self.directory / "log").read_text(encoding="utf-8", errors="replace")
+        return len(re.findall(r"signal \d+ \(SIGHUP\) received from .*, reconfiguring", said))
+
+    def reload(self) -> None:
+        """Read the configuration anew: new workers begin, the old ones finish what they have."""
+        self.signal(signal.SIGHUP)
+
+
+HAPROXY_CONFIGURATION = """\
+global
+    hard-stop-after 5s
+    ssl-default-bind-options ssl-min-ver TLSv1.2
+defaults
+    mode http
+    retries 0
+    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
+frontend here
+    bind 127.0.0.1:{port} ssl crt {pem} alpn {protocols}
+    default_backend there
+backend there
+    server one 127.0.0.1:{upstream}
+"""
+
+
+class HAProxy(ForeignLauncher):
+    """
+    HAProxy in front of another server.
+
+    :ivar upstream: the port of that server, over HTTP/1.1; to be set before the start.
+    """
+
+    label = "HAProxy"
+    program = "haproxy"
+    upstream = 0
+
+    def command(self) -> list[str]:
+        program = findProgram(self.program)
+        assert program is not None
+        pem = self.directory / "both.pem"
+        pem.write_bytes(self.certificate.read_bytes() + self.key.read_bytes())
+        configuration = self.directory / "haproxy.cfg"
+        configuration.write_text(
+            HAPROXY_CONFIGURATION.format(
+                port=self.port, pem=pem, upstream=self.upstream, protocols="h2,http/1.1"
+            ),
+            encoding="utf-8",
+        )
+        return [program, "-W", "-f", str(configuration)]
+
+    def reloads(self) -> int:
+        """
+        How often it has read its configuration anew, and the old worker has gone. Asked earlier,
+        it may not hear.
+        """
+        said = (self.directory / "log").read_text(encoding="utf-8", errors="replace")
+        return len(re.findall(r"Former worker \(\d+\) exited", said))
+
+    def reload(self) -> None:
+        """Read the configuration anew: a new worker begins, the old one finishes what it has."""
+        self.signal(signal.SIGUSR2)
 
 
 class StoringNginx(Nginx):
@@ -382,8 +505,151 @@ class StoringNginx(Nginx):
         return self.directory / "stored" / name
 
 
+class ConnectProxy(AnnouncingLauncher):
+    """A proxy of ours, which knows CONNECT and no more."""
+
+    label = "CONNECT proxy"
+    scheme: ClassVar[str] = "http"
+    #: User and password, if it asks for them.
+    user: ClassVar[str | None] = None
+
+    def uri(self, user: str | None = None) -> bytes:
+        """Its URI. :param user: the user and the password in it, if not those that it asks for."""
+        credentials = user or self.user
+        before = f"{credentials}@" if credentials else ""
+        return f"{self.scheme}://{before}localhost:{self.port}".encode()
+
+    def command(self) -> list[str]:
+        options = [] if self.user is None else ["--user", self.user]
+        return [sys.executable, "-m", "tests.interop.children.connect_proxy", *options]
+
+
+class TLSConnectProxy(ConnectProxy):
+    """The same behind TLS, for those who have a password."""
+
+    label = "CONNECT proxy, behind TLS"
+    scheme = "https"
+    user = "user:pass%20word"
+
+    def command(self) -> list[str]:
+        files = [str(self.certificate), str(self.key)]
+        module = "tests.interop.children.connect_proxy"
+        return [sys.executable, "-m", module, "--tls", *files, "--user", "user:pass word"]
+
+
+SQUID_CONFIGURATION = """\
+{listen}
+{access}
+pid_filename none
+access_log none
+cache deny all
+cache_log /dev/null
+coredump_dir none
+shutdown_lifetime 0 seconds
+via off
+"""
+
+SQUID_AUTHENTICATION = """\
+auth_param basic program /bin/sh {helper}
+auth_param basic children 1 startup=1 idle=1
+acl known proxy_auth REQUIRED
+http_access allow known
+http_access deny all"""
+
+# It is told a user and a password in one line, percent-encoded.
+SQUID_HELPER = """\
+while read -r line; do
+    if [ "$line" = "user pass%20word" ]; then echo OK; else echo ERR; fi
+done
+"""
+
+
+class Squid(ForeignLauncher):
+    """squid, which tunnels, and carries requests for http."""
+
+    label = "squid"
+    program = "squid"
+    scheme: ClassVar[str] = "http"
+    user: ClassVar[str | None] = None
+    uri = ConnectProxy.uri
+
+    def listen(self) -> str:
+        """Where."""
+        return f"http_port 127.0.0.1:{self.port}"
+
+    def access(self) -> str:
+        """Who may use it."""
+        return "http_access allow all"
+
+    def command(self) -> list[str]:
+        program = findProgram(self.program)
+        assert program is not None
+        # Started by root, it goes on as another user.
+        self.directory.chmod(0o755)
+        configuration = self.directory / "squid.conf"
+        configuration.write_text(
+            SQUID_CONFIGURATION.format(listen=self.listen(), access=self.access()), encoding="utf-8"
+        )
+        return [program, "-N", "-d", "1", "-f", str(configuration)]
+
+
+class KnowingSquid(Squid):
+    """squid, for those who have a password."""
+
+    label = "squid, with users"
+    user = "user:pass%20word"
+
+    def access(self) -> str:
+        helper = self.directory / "helper.sh"
+        helper.write_text(SQUID_HELPER, encoding="utf-8")
+        return SQUID_AUTHENTICATION.format(helper=helper)
+
+
+class SecureSquid(KnowingSquid):
+    """squid, behind TLS, for those who have a password."""
+
+    label = "squid, behind TLS"
+    scheme = "https"
+
+    def listen(self) -> str:
+        """Where, and with which certificate."""
+        files = f"tls-cert={self.certificate} tls-key={self.key}"
+        return f"https_port 127.0.0.1:{self.port} {files}"
+
+
+class Microsocks(ForeignLauncher):
+    """microsocks, which speaks SOCKS5."""
+
+    label = "microsocks"
+    program = "microsocks"
+    scheme: ClassVar[str] = "socks5h"
+    user: ClassVar[str | None] = None
+    uri = ConnectProxy.uri
+
+    def command(self) -> list[str]:
+        program = findProgram(self.program)
+        assert program is not None
+        options = ["-u", "user", "-P", "pass word"] if self.user else []
+        return [program, "-i", "127.0.0.1", "-p", str(self.port), *options]
+
+
+class KnowingMicrosocks(Microsocks):
+    """microsocks, for those who have a password."""
+
+    label = "microsocks, with users"
+    scheme = "socks5"
+    user = "user:pass%20word"
+
+
 #: Those that pip does not bring.
-SYSTEM_SERVERS: tuple[type[Launcher], ...] = (Nginx, StoringNginx, Nghttpd)
+SYSTEM_SERVERS: tuple[type[Launcher], ...] = (
+    Nginx,
+    StoringNginx,
+    Nghttpd,
+    HAProxy,
+    Squid,
+    Microsocks,
+)
 
 
 @functools.cache

@@ -20,7 +20,6 @@ from . import bodies
 from .fetching import Relay, digestOf
 from .launchers import (
     Hypercorn,
-    ImpatientNginx,
     Launcher,
     Nghttpd,
     Nginx,
@@ -179,25 +178,3 @@ class NginxTests(RealServerTests, TestCase):
         status, _ = await self.post()
         self.assertEqual(status, 404)
         await self.checkBody(100)
-
-    async def test_goAwayEveryHundredRequests(self) -> None:
-        """
-        Ten thousand requests to a server that says GOAWAY after every hundred: each is answered.
-
-        Whatever is on its way when the connection goes is finished there, or sent again.
-        """
-        server = running(ImpatientNginx)
-        relay = Relay(reactor, server.port)
-        self.addCleanup(lambda: Deferred.fromCoroutine(relay.stop()))
-        left = iter(range(10_000))
-        answered = []
-
-        async def work() -> None:
-            for number in left:
-                response = await self.agent.request(b"GET", relay.url(f"/100?{number}"))
-                answered.append((number, response.version, await readBody(response)))
-
-        await gatherResults([Deferred.fromCoroutine(work()) for _ in range(50)])
-        body = bodies.body(100)
-        self.assertEqual(sorted(answered), [(number, HTTP2, body) for number in range(10_000)])
-        self.assertGreaterEqual(relay.accepted, 100)

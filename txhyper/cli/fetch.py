@@ -57,7 +57,7 @@ def make_agent(
     :param trusted: PEM text of the certificate authorities to trust; None for the platform's.
     :param log: told one line for each frame, under ``--debug``.
     """
-    from txhyper import Agent, ConnectionPool
+    from txhyper import Agent, ConnectionPool, Proxy, proxyFromEnvironment
     from txhyper.client import tls
 
     if settings.insecure:
@@ -70,7 +70,13 @@ def make_agent(
     if settings.timeout is not None:
         limits["handshakeTimeout"] = settings.timeout
     pool = ConnectionPool(reactor, onFrame=log if settings.debug else None, **limits)
-    agent = Agent(reactor, policy, connectTimeout=settings.timeout, pool=pool)
+    proxy: Any = None
+    if settings.proxy:
+        proxy = Proxy(settings.proxy, contextFactory=policy)
+    elif settings.proxy is None and not settings.demo:
+        # No proxy of the environment leads to a server in this process.
+        proxy = proxyFromEnvironment(policy)
+    agent = Agent(reactor, policy, connectTimeout=settings.timeout, pool=pool, proxy=proxy)
     return agent, pool.closeCachedConnections
 
 

@@ -69,6 +69,8 @@ class Settings:
     output: str | None = None
     #: Seconds for the whole fetch.
     timeout: float | None = None
+    #: The URI of a proxy; none if it is empty, those that the environment names if there is None.
+    proxy: bytes | None = None
 
 
 class Parser(argparse.ArgumentParser):
@@ -133,6 +135,22 @@ def output_file(path: str) -> str | None:
     return path
 
 
+def proxy_uri(text: str) -> bytes:
+    """
+    The URI of a proxy, ``http`` if it names no scheme, or nothing, for none.
+
+    It may hold a password, so that no message repeats it.
+    """
+    if not text:
+        return b""
+    uri = (text if "://" in text else f"http://{text}").encode("utf-8", "surrogateescape")
+    try:
+        txhyper.Proxy(uri)
+    except (ValueError, ImportError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return uri
+
+
 def make_parser(prog: str) -> Parser:
     """Everything that may stand on the command line."""
     parser = Parser(
@@ -162,6 +180,13 @@ def make_parser(prog: str) -> Parser:
         help="trust the CA certificates in this PEM file instead of the platform's",
     )
     trust.add_argument("--insecure", action="store_true", help="trust every certificate")
+    add(
+        "--proxy",
+        metavar="URL",
+        type=proxy_uri,
+        help="http, https, socks5 or socks5h; '' for none (default: those in https_proxy, "
+        "http_proxy and all_proxy, but for the hosts in no_proxy)",
+    )
     add("--demo", action="store_true", help="fetch PATH from a server started for the occasion")
     add("--debug", action="store_true", help="log each frame sent and received to stderr")
     add("--reactor", metavar="NAME", help="the reactor to use, such as asyncio")
@@ -214,6 +239,7 @@ class Options(UsageOptions):
             insecure=found.insecure,
             output=found.output,
             timeout=found.timeout,
+            proxy=found.proxy,
         )
         if found.reactor is not None:
             self.choose_reactor(found.reactor)

@@ -71,6 +71,7 @@ STATUSES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
         (
             errors.NegotiationFailed,
             errors.ConnectionUnusable,
+            errors.TunnelRefused,
             net.ConnectError,
             net.ConnectionClosed,
             net.BindError,

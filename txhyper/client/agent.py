@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI
@@ -29,6 +29,7 @@ from zope.interface import implementer
 
 from txhyper.client.endpoints import StandardEndpointFactory
 from txhyper.client.pool import ConnectionPool
+from txhyper.client.proxies import Proxy, ProxyChoice, ProxyEndpointFactory, Ways
 from txhyper.client.route import Place, Route
 from txhyper.client.tls import defaultPolicy
 from txhyper.core.headers import check_target
@@ -46,6 +47,7 @@ REMEMBERED = 1000
 
 #: HTTP/2 without TLS, among the protocols that an agent may speak.
 H2C = b"h2c"
+HTTP11 = b"http/1.1"
 
 #: One for all agents, so that they share the contexts that it keeps.
 _policy = defaultPolicy()
@@ -82,18 +84,23 @@ class Target:
                 raise InvalidRequest(f"the URI {uri!r} has no IPv6 address in its brackets")
             # As dialling knows it.
             host = address + (b"%" + zone if zone else b"")
-        name = host.decode("ascii")
-        isAddress = isIPAddress(name) or isIPv6Address(name.partition("%")[0])
-        isShareable = scheme == b"https" and isinstance(factory, StandardEndpointFactory)
-        self.route = Route(
-            (scheme, host, port, sharing),
-            f"{scheme.decode()}://{self.authority.decode()}",
-            partial(_endpoint, factory, uri, host, port),
-            [protocol for protocol in protocols if protocol != H2C],
-            scheme == b"http" and H2C in protocols,
-            # A certificate is for an address only if it says so, and none is for two of them.
-            Place(name, port, sharing) if isShareable and not isAddress else None,
-        )
+        name = f"{scheme.decode()}://{self.authority.decode()}"
+        isPriorKnowledge = scheme == b"http" and H2C in protocols
+        offers = [protocol for protocol in protocols if protocol != H2C]
+        place = None
+        if isinstance(factory, ProxyEndpointFactory):
+            proxy = factory.proxy
+            if scheme == b"http" and proxy.speaksHTTP and not isPriorKnowledge and HTTP11 in offers:
+                self.route = factory.forwardingRoute(sharing)
+                return
+            # What the agents share must not make them share a connection by another way.
+            sharing = (sharing, proxy.key)
+            name = f"{name} by way of the proxy {proxy.name}"
+        elif scheme == b"https" and isinstance(factory, StandardEndpointFactory):
+            place = Place.of(host.decode("ascii"), port, sharing)
+        endpoint = partial(_endpoint, factory, uri, host, port)
+        key = (scheme, host, port, sharing)
+        self.route = Route(key, name, endpoint, offers, isPriorKnowledge, place=place)
 
 
 def _endpoint(
@@ -118,6 +125,9 @@ class Agent:
     :ivar pool: the connections. Without one given, the agent owns a persistent one.
     """
 
+    #: By way of which proxy, if there are any.
+    _ways: Ways | None = None
+
     def __init__(
         self,
         reactor: Any,
@@ -129,11 +139,12 @@ class Agent:
         timeouts: Timeouts | None = None,
         window_manager: type[BaseFlowControlManager] | None = None,
         protocols: Sequence[bytes] = OFFERS,
+        proxy: Proxy | ProxyChoice | None = None,
     ) -> None:
         """
         :param reactor: for connections and time.
         :param contextFactory: whom to trust; the platform's roots if None.
-        :param connectTimeout: seconds for TCP to connect.
+        :param connectTimeout: seconds for TCP to connect, and for a proxy to open a tunnel.
         :param bindAddress: the local address.
         :param pool: the connections, which agents may share.
         :param timeouts: the time limits of each request, unless a
@@ -143,9 +154,12 @@ class Agent:
         :param protocols: what may be spoken, best first. Over TLS ``b"h2"`` and ``b"http/1.1"`` are
             offered by ALPN; ``b"h2c"`` among them means that ``http`` URIs are spoken to in HTTP/2
             without asking (prior knowledge, RFC 9113 section 3.3).
+        :param proxy: by way of which :class:`~txhyper.Proxy` to connect, or a callable that says
+            so: it is called with the origin of a URI, such as ``b"https://example.com:8443"``, and
+            returns a proxy or None. It may be asked once and not again for the same origin.
         :raises TypeError: the context factory is no
             :class:`~twisted.web.iweb.IPolicyForHTTPS`, the pool is not one of ours, or there are
-            both a pool and a window manager.
+            both a pool and a window manager, or the proxy is neither a proxy nor callable.
         :raises ValueError: the window manager begins with windows that HTTP/2 does not allow, or a
             protocol is not known, or there is none to be spoken over TLS.
         """
@@ -155,6 +169,8 @@ class Agent:
         factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
         sharing = (id(policy), connectTimeout, bindAddress)
         self._init(reactor, factory, sharing, pool, window_manager, timeouts, protocols)
+        if proxy is not None:
+            self._ways = Ways(reactor, proxy, factory, connectTimeout, bindAddress)
 
     @classmethod
     def usingEndpointFactory(
@@ -168,7 +184,8 @@ class Agent:
         protocols: Sequence[bytes] = OFFERS,
     ) -> Agent:
         """
-        An agent that connects as it is told.
+        An agent that connects as it is told. It takes no proxy: what the factory makes may lead
+        through one (:meth:`Proxy.tunnel <txhyper.Proxy.tunnel>`).
 
         :param endpointFactory: makes the endpoint for a URI; with TLS in it, HTTP/2 is
             negotiated.
@@ -286,7 +303,8 @@ class Agent:
     def _parse(self, uri: bytes, prefix: bytes) -> tuple[Target, bytes]:
         """Take a URI apart that is new, or has a fragment."""
         parts = splitURI(uri)
-        target = Target(uri, parts, self._factory, self._protocols, self._sharing)
+        factory = self._factory if self._ways is None else self._ways.factoryFor(*parts[:3])
+        target = Target(uri, parts, factory, self._protocols, self._sharing)
         # Without a path, a query or a fragment may hide in the prefix.
         if not (b"?" in prefix or b"#" in prefix):
             if len(self._targets) >= REMEMBERED:

@@ -62,11 +62,19 @@ class StandardEndpointFactory:
         """
         if uri.scheme not in (b"http", b"https"):
             raise SchemeNotSupported(f"Unsupported scheme: {uri.scheme!r}")
-        host = uri.host
-        name = host.decode("ascii")
-        endpoint = HostnameEndpoint(self._reactor, name, uri.port, **self._options)
+        host, options = uri.host.decode("ascii"), self._options
+        return self.over(uri, HostnameEndpoint(self._reactor, host, uri.port, **options))
+
+    def over(self, uri: URI, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
+        """
+        TLS on top of a way to the host, where the URI asks for it.
+
+        :raises InvalidRequest: as above.
+        """
         if uri.scheme == b"http":
             return endpoint
+        host = uri.host
+        name = host.decode("ascii")
         if isIPv6Address(name):
             # No certificate is for a zone of this machine's.
             host = host.partition(b"%")[0]

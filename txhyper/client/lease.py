@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
-from txhyper.core.retries import backoff, is_safe
-from txhyper.errors import ConnectionUnusable, GoneAway, HTTP11Required
+from txhyper.core.retries import LOST, backoff, is_safe
+from txhyper.errors import ConnectionUnusable, GoneAway, HandshakeTerminated, HTTP11Required
 from txhyper.interfaces import IClaim, IHTTPConnection, IHyperResponse
 from txhyper.protocol.body import discard
 from txhyper.protocol.failures import asRequestFailure
@@ -45,6 +45,7 @@ class Lease:
     __slots__ = (
         "_attempts",
         "_connection",
+        "_hasLostNew",
         "_isMisdirected",
         "_origin",
         "_reused",
@@ -60,6 +61,8 @@ class Lease:
         self._connection: IHTTPConnection | None = None
         self.token: object = None
         self._reused = False
+        # Whether a connection was lost that had served nobody, or was still being made.
+        self._hasLostNew = False
         # Whether a server has said that it is not the one to ask.
         self._isMisdirected = False
         self.deferred: Deferred[IHyperResponse] | None = Deferred(self._cancel)
@@ -149,10 +152,23 @@ class Lease:
             self._attempts -= 1
         if isinstance(error, HTTP11Required):
             self._origin.requireHTTP11()
+        # The next connection may be one that has yet to be made.
+        reused, self._reused = self._reused, False
+        excused = reused or not self._hasLostNew
+        self._hasLostNew |= not reused and isinstance(error, LOST)
         if self._origin.mayRetry(connection, self._attempts) and is_safe(
-            error, request.method, request.body is not None, request.canBeSent, self._reused
+            error, request.method, request.body is not None, request.canBeSent, excused
         ):
             self._again(error)
+        else:
+            self.abandon(error)
+
+    def undialled(self, error: Exception) -> None:
+        """The dial that it waited for has failed: the same, if the server has just hung up."""
+        if isinstance(error, HandshakeTerminated):
+            if self.request.limits is not None:
+                self.request.limits.placed()
+            self.failed(error)
         else:
             self.abandon(error)
 

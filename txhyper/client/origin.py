@@ -149,6 +149,10 @@ class Origin:
         self._multiplexed = False
         for dial in dials:
             dial.cancel()
+        for lease in self._waiting if dials else ():
+            if lease.request.limits is not None:
+                # They wait for another dial, from its beginning.
+                lease.request.limits.placed()
         for connection in list(self.connections):
             if connection.multiplexed:
                 self.renounce(connection)
@@ -289,7 +293,7 @@ class Origin:
         pool = self._pool
         offers = HTTP11_ONLY if self._http11 else self.route.offers
         isPriorKnowledge = self.route.isPriorKnowledge and not self._http11
-        factory = pool.factory(self.name, offers, isPriorKnowledge, self.changed)
+        factory = pool.factory(self.route, offers, isPriorKnowledge, self.changed)
         dial = Dial(factory, pool.handshakeTimeout, self._connected, self._dialled, self._undialled)
         self._dials.append(dial)
         try:
@@ -335,7 +339,7 @@ class Origin:
         hopeless = len(self._waiting) - len(self._dials)
         # Out of the queue first: who is told may send again at once, and gets a dial of its own.
         for lease in [self._waiting.popitem(last=False)[0] for _ in range(hopeless)]:
-            lease.abandon(error)
+            lease.undialled(error)
         self._pool.tidy(self)
 
     # -- connections ---------------------------------------------------------------------------

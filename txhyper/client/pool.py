@@ -193,7 +193,7 @@ class ConnectionPool:
 
     def factory(
         self,
-        name: str,
+        route: Route,
         offers: Sequence[bytes],
         isPriorKnowledge: bool,
         changed: Callable[[IHTTPConnection], None],
@@ -201,10 +201,11 @@ class ConnectionPool:
         """
         What makes a connection, in the protocol that is chosen.
 
-        :param name: the origin's.
-        :param offers: see :class:`~txhyper.client.route.Route`, as the next one.
+        :param route: the way to the origin.
+        :param offers: what the origin offers of what the route has, as the next one.
         :param changed: told when the connection can take more than before, or none any more.
         """
+        name = route.name()
         return NegotiatingFactory(
             name,
             lambda: HTTP2ClientProtocol(
@@ -218,7 +219,13 @@ class ConnectionPool:
                 self.liveness,
             ),
             lambda: HTTP11ClientConnection(
-                self.reactor, name, self.persistent, self.bounds, changed, self.timer
+                self.reactor,
+                name,
+                self.persistent,
+                self.bounds,
+                changed,
+                self.timer,
+                route.forwarding,
             ),
             offers,
             isPriorKnowledge,

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from txhyper.core.headers import Field
 from txhyper.protocol.negotiation import OFFERS
 
 __all__ = ["Place", "Route"]
@@ -31,6 +33,12 @@ class Place:
     port: int
     way: Hashable
 
+    @classmethod
+    def of(cls, host: str, port: int, way: Hashable) -> Place | None:
+        """Where a host is; None for an address, as no certificate is for two of them."""
+        isAddress = isIPAddress(host) or isIPv6Address(host.partition("%")[0])
+        return None if isAddress else cls(host, port, way)
+
     @property
     def origin(self) -> bytes:
         """As an ORIGIN frame has it (RFC 8336)."""
@@ -48,12 +56,14 @@ class Route:
 
     :ivar key: connections under the same key may be used for one another.
     :ivar offers: what is offered by ALPN, best first.
+    :ivar forwarding: None, or that it leads to a proxy which carries requests for any ``http``
+        origin itself, in HTTP/1.1 (RFC 9112 section 3.2.2): the fields that it is told besides.
     :ivar isPriorKnowledge: whether HTTP/2 is spoken without asking, on a connection without TLS
         (RFC 9113 section 3.3).
     :ivar place: where it is, if its connections may be shared with other origins.
     """
 
-    __slots__ = ("_endpoint", "_name", "isPriorKnowledge", "key", "offers", "place")
+    __slots__ = ("_endpoint", "_name", "forwarding", "isPriorKnowledge", "key", "offers", "place")
 
     def __init__(
         self,
@@ -62,6 +72,7 @@ class Route:
         endpoint: Callable[[], IStreamClientEndpoint],
         offers: Sequence[bytes] = OFFERS,
         isPriorKnowledge: bool = False,
+        forwarding: Sequence[Field] | None = None,
         place: Place | None = None,
     ) -> None:
         """
@@ -73,6 +84,7 @@ class Route:
         self._endpoint = endpoint
         self.offers = offers
         self.isPriorKnowledge = isPriorKnowledge
+        self.forwarding = forwarding
         self.place = place
 
     def name(self) -> str:

@@ -18,7 +18,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from txhyper.core.bounds import Bounds
-from txhyper.core.frames import HEADER_LENGTH, FrameError
+from txhyper.core.frames import HEADER_LENGTH, FrameError, describe
 from txhyper.core.hpack import TABLE_SIZE, HeaderCoder
 
 __all__ = ["MAX_FRAME_SIZE", "Control"]
@@ -26,6 +26,9 @@ __all__ = ["MAX_FRAME_SIZE", "Control"]
 
 #: The largest frame accepted, in octets. Larger ones than the RFC's default gained nothing.
 MAX_FRAME_SIZE = 16384
+
+#: How much of a frame that is not allowed an error shows.
+LONGEST_FRAME_SHOWN = 200
 
 #: Octets of one setting: its id and its value (RFC 9113 section 6.5.1).
 SETTING_LENGTH = 6
@@ -141,7 +144,11 @@ class Control:
         except ProtocolError as error:
             # h2 has queued a GOAWAY of its own; the engine sends one that says more.
             self._h2.clear_outbound_data_buffer()
-            raise FrameError(ErrorCodes(error.error_code), str(error)) from error
+            # It names settings by their numbers.
+            kind, flags = frame[3:5]
+            stream_id = int.from_bytes(frame[5:HEADER_LENGTH], "big")
+            seen = describe(kind, flags, stream_id, frame[HEADER_LENGTH:])[:LONGEST_FRAME_SHOWN]
+            raise FrameError(ErrorCodes(error.error_code), f"{error}: {seen}") from error
 
 
 def _known(frame: bytes) -> list[bytes]:

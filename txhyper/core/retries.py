@@ -7,15 +7,23 @@ nothing: the lease asks, for each failure.
 
 from __future__ import annotations
 
-from txhyper.errors import ConnectionTerminated, HyperError, PeerUnresponsive
+from txhyper.errors import (
+    ConnectionTerminated,
+    HandshakeTerminated,
+    HyperError,
+    PeerUnresponsive,
+)
 
-__all__ = ["FIRST_PAUSE", "IDEMPOTENT", "backoff", "is_safe"]
+__all__ = ["FIRST_PAUSE", "IDEMPOTENT", "LOST", "backoff", "is_safe"]
 
 #: Seconds before the second retry.
 FIRST_PAUSE = 0.1
 
 #: Methods that may be repeated when nobody knows what became of the first time.
 IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE", b"PUT", b"QUERY"])
+
+#: The connection went, and took the request with it.
+LOST = (ConnectionTerminated, HandshakeTerminated, PeerUnresponsive)
 
 
 def backoff(attempts: int) -> float:
@@ -31,19 +39,23 @@ def backoff(attempts: int) -> float:
 
 
 def is_safe(
-    error: Exception, method: bytes, has_body: bool, can_be_sent: bool, reused: bool
+    error: Exception, method: bytes, has_body: bool, can_be_sent: bool, excused: bool
 ) -> bool:
     """
     Whether to send a request again after it failed before any octet of its response.
 
     :param has_body: whether there is a body.
     :param can_be_sent: whether its body has not been begun, or can be produced again.
-    :param reused: whether the connection had served a request before. One that is lost in its
-        first request is not an idle connection that the server happened to close.
+    :param excused: whether there is an excuse for a connection that is lost: it had served others
+        before, and servers close those when they like; or it was new, and the first new one that
+        this request has lost. A server that stops as it is asked loses one; if the next goes the
+        same way, then perhaps because of the request (RFC 9110 section 9.2.2 wants no automatic
+        retry of an automatic retry).
     """
     if not can_be_sent:
         return False
+    if isinstance(error, LOST) and not excused:
+        return False
     if isinstance(error, HyperError) and error.retriable:
         return True
-    lost = isinstance(error, (ConnectionTerminated, PeerUnresponsive))
-    return lost and reused and not has_body and method in IDEMPOTENT
+    return isinstance(error, LOST) and not has_body and method in IDEMPOTENT

@@ -8,7 +8,7 @@ use until the response's body has been read to its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
 from txhyper.core.bounds import Bounds
+from txhyper.core.headers import Field
 from txhyper.errors import (
     BoundExceeded,
     ConnectionUnusable,
@@ -38,6 +39,8 @@ from txhyper.protocol.http11_body import BodyTransport
 from txhyper.protocol.http11_messages import (
     HTTP11Response,
     WrittenBody,
+    absoluteForm,
+    addTo,
     headersOf,
     settle,
     translated,
@@ -72,6 +75,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         bounds: Bounds | None = None,
         onCapacity: Callable[[HTTP11ClientConnection], None] | None = None,
         timer: Timer | None = None,
+        forwarding: Sequence[Field] | None = None,
     ) -> None:
         """
         :param reactor: for time.
@@ -79,9 +83,11 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         :param bounds: the limits to keep.
         :param timer: for the time limits of requests; one of its own if None.
         :param persistent: whether to keep the connection after a request.
+        :param forwarding: None, or that the peer is a proxy, which is sent whole URIs
+            (RFC 9112 section 3.2.2), and the fields that it is told besides.
         """
         super().__init__()
-        self.origin = origin
+        self.origin = self._peer = origin
         self.onCapacity = onCapacity
         self.openCount = 0
         self.issued = 0
@@ -93,6 +99,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         self._limits: RequestLimits | None = None
         self._cause: Exception | None = None
         self._persistent = persistent
+        self._forwarding = forwarding
         self._protocol = HTTP11ClientProtocol(self._quiescent)
         self._closing = False
         # Whether a response has just ended, and nobody has been told that the slot is free.
@@ -220,11 +227,18 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
     def _wireRequest(self, request: Request) -> WireRequest:
         authority, fields = request.fields()
         headers = headersOf(authority, fields)
+        path = request.path
+        if self._forwarding is not None:
+            path = absoluteForm(request)
+            addTo(headers, self._forwarding)
+            # It carries one request at a time, and has another origin for each.
+            origin = f"{request.scheme.decode()}://{request.authority.decode('latin-1')}"
+            self.origin = f"{origin} by way of {self._peer}"
         self._body = WrittenBody.of(request, fields, self._reactor, self._bounds, self.origin)
         # The public constructor leaves out the URI, which response.request is to tell.
         wire: WireRequest = WireRequest._construct(
             request.method,
-            request.path,
+            path,
             headers,
             self._body,
             persistent=self._persistent,

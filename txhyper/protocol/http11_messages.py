@@ -268,3 +268,17 @@ def headersOf(authority: bytes, fields: Sequence[Field]) -> Headers:
         if name not in (b"content-length", b"cookie"):
             headers.addRawHeader(name, value)
     return headers
+
+
+def absoluteForm(request: Request) -> bytes:
+    """A request's target as a proxy wants it (RFC 9112 sections 3.2.2 and 3.2.4)."""
+    path = b"" if request.path == b"*" else request.path
+    return b"%b://%b%b" % (request.scheme, request.authority, path)
+
+
+def addTo(headers: Headers, fields: Sequence[Field]) -> None:
+    """Add fields, but for those that the user has given for this one request."""
+    given = {name.lower() for name, _ in headers.getAllRawHeaders()}
+    for name, value in fields:
+        if name.lower() not in given:
+            headers.addRawHeader(name, value)

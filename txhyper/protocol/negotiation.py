@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import (
     IAddress,
     IHandshakeListener,
@@ -25,7 +26,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txhyper.errors import HyperError, NegotiationFailed
+from txhyper.errors import HandshakeTerminated, HyperError, NegotiationFailed
 from txhyper.interfaces import IHTTPConnection
 
 __all__ = ["NegotiatingFactory", "Negotiator"]
@@ -130,7 +131,9 @@ class Negotiator(Protocol):
         if self._speaker is not None:
             what = "the connection ended as it began"
             self._speaker.connectionLost(reason)
-        error = NegotiationFailed(f"{self._factory.origin}: {what}: {explain(reason.value)}")
+        # Those who have something against the other side say so, in an alert.
+        kind = HandshakeTerminated if reason.check(ConnectionClosed) else NegotiationFailed
+        error = kind(f"{self._factory.origin}: {what}: {explain(reason.value)}")
         error.__cause__ = reason.value
         # After the choice this is told to nobody.
         self._factory.failed(error)
