@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 import txhyper
@@ -20,6 +21,7 @@ from txhyper import (
     HTTP20Connection,
     HTTPConnection,
     InvalidRequest,
+    Proxy,
     Timeouts,
 )
 from txhyper.adapters import hyper
@@ -47,16 +49,17 @@ class ConstructionTests(HyperTestCase):
         self.assertIs(reactor, HTTP20Connection("a.test")._agent.pool.reactor)
 
     def test_twoWays(self) -> None:
-        """Endpoints of one's own have their own TLS: a context beside them would be ignored."""
-        error = self.assertRaises(
-            TypeError,
-            HTTP20Connection,
-            "a.test",
-            ssl_context=unverifiedPolicy(),
-            endpoint_factory=self.network,
-            reactor=self.clock,
-        )
-        self.assertIn("beside an endpoint_factory", str(error))
+        """Endpoints of one's own have their own TLS and ways: others beside them are refused."""
+        for options in ({"ssl_context": unverifiedPolicy()}, {"proxy_host": "proxy.test"}):
+            error = self.assertRaises(
+                TypeError,
+                HTTP20Connection,
+                "a.test",
+                endpoint_factory=self.network,
+                reactor=self.clock,
+                **options,
+            )
+            self.assertIn("beside an endpoint_factory", str(error))
 
     def test_windowManager(self) -> None:
         """The window manager's class decides about the windows of the connection."""
@@ -386,6 +389,57 @@ class NamesTests(SynchronousTestCase):
     def test_aliases(self) -> None:
         """Both spellings of hyper's get_response are there."""
         self.assertIs(HTTPConnection.get_response, HTTPConnection.getresponse)
+
+
+class ProxyTests(SynchronousTestCase):
+    """Proxies."""
+
+    def dialled(self, kind: type[HTTPConnection], host: str, **options: Any) -> tuple[int, bytes]:
+        """The port that a connection of this kind dials, and what it says there first."""
+        reactor = MemoryReactorClock()
+        connection = kind(host, reactor=reactor, **options)
+        connection.request("GET", "/path")
+        _, port, factory, *_ = reactor.tcpClients[0]
+        transport = StringTransport()
+        protocol = factory.buildProtocol(None)
+        protocol.makeConnection(transport)
+        return port, transport.value()
+
+    def test_tunnel(self) -> None:
+        """An HTTPS origin is reached through a tunnel, where hyper fell over an assertion."""
+        for options, port in [
+            ({"proxy_host": "192.0.2.9"}, 8080),
+            ({"proxy_host": "192.0.2.9:3128"}, 3128),
+            ({"proxy_host": "192.0.2.9", "proxy_port": 3128}, 3128),
+            ({"proxy_host": Proxy(b"http://192.0.2.9:3128")}, 3128),
+        ]:
+            for kind in (HTTP20Connection, HTTP11Connection):
+                place, said = self.dialled(kind, "a.test:443", **options)
+                self.assertEqual(port, place)
+                self.assertTrue(said.startswith(b"CONNECT a.test:443 HTTP/1.1\r\n"), said)
+
+    def test_headers(self) -> None:
+        """Fields for the proxy are told to it."""
+        _, said = self.dialled(
+            HTTP20Connection,
+            "a.test",
+            proxy_host="192.0.2.9",
+            proxy_headers={"X-Way": "home"},
+        )
+        self.assertIn(b"x-way: home\r\n", said.lower())
+
+    def test_plain(self) -> None:
+        """A request without TLS is the proxy's to carry, with its whole URI."""
+        _, said = self.dialled(HTTP11Connection, "a.test", proxy_host="192.0.2.9")
+        self.assertTrue(said.startswith(b"GET http://a.test/path HTTP/1.1\r\n"), said)
+
+    def test_half(self) -> None:
+        """A port or headers of no proxy are a mistake, and so is a host that is none."""
+        for options in ({"proxy_port": 3128}, {"proxy_headers": {"a": "b"}}):
+            self.assertRaises(TypeError, HTTPConnection, "a.test", reactor=Clock(), **options)
+        self.assertRaises(
+            InvalidRequest, HTTPConnection, "a.test", proxy_host="a/b", reactor=Clock()
+        )
 
 
 class EndpointTests(SynchronousTestCase):

@@ -35,11 +35,13 @@ from txhyper.adapters.hyper_place import (
     octets_of,
     place_of,
     policy_of,
+    proxy_of,
     spoken,
 )
 from txhyper.adapters.hyper_response import HTTPResponse, OnlyAsynchronous
 from txhyper.client.agent import Agent
 from txhyper.client.pool import ConnectionPool
+from txhyper.client.proxies import Proxy
 from txhyper.core.bounds import Bounds
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager
 from txhyper.errors import ConnectionUnusable, InvalidRequest
@@ -94,7 +96,7 @@ class HTTPConnection(Conversation, OnlyAsynchronous):
         window_manager: type[BaseFlowControlManager] | None = None,
         enable_push: bool = False,
         ssl_context: IPolicyForHTTPS | None = None,
-        proxy_host: str | None = None,
+        proxy_host: str | Proxy | None = None,
         proxy_port: int | None = None,
         *,
         proxy_headers: Any = None,
@@ -115,17 +117,21 @@ class HTTPConnection(Conversation, OnlyAsynchronous):
         :param window_manager: the class that decides how much the server may send.
         :param ssl_context: whom to trust, an :class:`~twisted.web.iweb.IPolicyForHTTPS` such as
             :func:`~txhyper.adapters.hyper.init_context` makes; the platform's roots if None.
+        :param proxy_host: by way of which HTTP proxy to connect, perhaps with its port; or a
+            :class:`~txhyper.Proxy`, which may be one of another kind.
+        :param proxy_port: the proxy's, 8080 if neither this nor the host says so.
+        :param proxy_headers: fields for the proxy alone, a mapping or pairs.
         :param force_proto: ``"h2"`` or ``"http/1.1"``, to speak nothing else. HTTP/2 is then spoken
             without TLS as well, by prior knowledge (RFC 9113 section 3.3).
         :param reactor: Twisted's global one if None.
         :param timeouts: the time limits of each request.
         :param bounds: the limits to keep.
-        :param endpoint_factory: how to connect, in place of TCP, TLS and ``ssl_context``.
+        :param endpoint_factory: how to connect, in place of TCP, TLS and proxies.
         :raises InvalidRequest: the host or the port is none.
         :raises ValueError: the protocol is not known, or not spoken by this class, or the window
             manager begins with windows that HTTP/2 does not allow.
-        :raises TypeError: the ``ssl_context`` is no policy, or stands beside an
-            ``endpoint_factory``.
+        :raises TypeError: the ``ssl_context`` is no policy; or there is one, or a proxy, beside an
+            ``endpoint_factory``; or ``proxy_port`` or ``proxy_headers`` without a proxy's name.
         """
         name, self.port, self.secure = place_of(host, port, secure, self._is_secure)
         self.host = name.strip(b"[]").decode("ascii")
@@ -137,18 +143,24 @@ class HTTPConnection(Conversation, OnlyAsynchronous):
         pool = ConnectionPool(
             reactor, bounds=bounds, window_manager=window_manager or FlowControlManager
         )
+        proxy = proxy_of(proxy_host, proxy_port, proxy_headers)
         protocols = spoken(force_proto, self._protocols)
         if endpoint_factory is None:
             self._agent = Agent(
-                reactor, policy_of(ssl_context), pool=pool, timeouts=timeouts, protocols=protocols
+                reactor,
+                policy_of(ssl_context),
+                pool=pool,
+                timeouts=timeouts,
+                protocols=protocols,
+                proxy=proxy,
             )
-        elif ssl_context is None:
+        elif ssl_context is None and proxy is None:
             self._agent = Agent.usingEndpointFactory(
                 reactor, endpoint_factory, pool, timeouts=timeouts, protocols=protocols
             )
         else:
             raise TypeError(
-                "an ssl_context beside an endpoint_factory: the endpoints have their own"
+                "an ssl_context or a proxy beside an endpoint_factory, which has ways of its own"
             )
         self._begin()
 
@@ -227,7 +239,7 @@ class HTTP11Connection(HTTPConnection):
         port: int | None = None,
         secure: bool | None = None,
         ssl_context: IPolicyForHTTPS | None = None,
-        proxy_host: str | None = None,
+        proxy_host: str | Proxy | None = None,
         proxy_port: int | None = None,
         **options: Any,
     ) -> None:

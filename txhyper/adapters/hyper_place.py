@@ -1,19 +1,23 @@
 """
 Where hyper's connections lead, and what is spoken there.
 
-Owns the reading of what their constructors are given: host and port, protocols, whom to trust.
-Connects nothing.
+Owns the reading of what their constructors are given: host, port and proxy, protocols, whom to
+trust. Connects nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
+from txhyper.client.proxies import Proxy
 from txhyper.client.tls import defaultPolicy, policyTrusting
+from txhyper.core.header_map import HTTPHeaderMap
 from txhyper.errors import InvalidRequest
 from txhyper.protocol.request import DEFAULT_PORTS, splitURI
 
@@ -25,12 +29,17 @@ __all__ = [
     "octets_of",
     "place_of",
     "policy_of",
+    "proxy_of",
     "spoken",
 ]
 
 #: HTTP/2 and nothing else; the second is for origins without TLS, where nobody is asked.
 HTTP2_ALONE = (b"h2", b"h2c")
 HTTP11_ALONE = (b"http/1.1",)
+
+#: The port of a proxy that nobody names one for, as hyper has it.
+PROXY_PORT = 8080
+
 FORCED = {"h2": HTTP2_ALONE, "http/1.1": HTTP11_ALONE}
 
 
@@ -88,6 +97,35 @@ def place_of(
     :param default: whether it is if nobody says so; None for on port 443 alone.
     :raises InvalidRequest: the host or the port is none.
     """
+    name, port = _split(host, port)
+    if secure is None:
+        secure = port == 443 if default is None else default
+    return name, port or (443 if secure else 80), secure
+
+
+def proxy_of(host: str | Proxy | None, port: int | None, headers: Any) -> Proxy | None:
+    """
+    The proxy that three arguments speak of, if they do.
+
+    :param headers: a mapping or pairs, for the proxy alone.
+    :raises InvalidRequest: the host, the port or a field is not valid.
+    :raises TypeError: there is a port, or there are headers, of no proxy.
+    """
+    if host is None or isinstance(host, Proxy):
+        if port is not None or headers is not None:
+            raise TypeError("proxy_port and proxy_headers go with a proxy_host that is a name")
+        return host
+    name, port = _split(host, port)
+    fields = None if headers is None else Headers(HTTPHeaderMap(headers).raw_lists())
+    return Proxy(b"http://%b:%d" % (name, port or PROXY_PORT), headers=fields)
+
+
+def _split(host: str | bytes, port: int | None) -> tuple[bytes, int | None]:
+    """
+    The host, in brackets if it is an IPv6 address, and the port, if either says so.
+
+    :raises InvalidRequest: the host or the port is none.
+    """
     octets = octets_of(host)
     if isIPv6Address(octets.decode("latin-1")):
         octets = b"[%b]" % octets
@@ -102,9 +140,7 @@ def place_of(
         if named not in (None, port):
             raise InvalidRequest(f"the host {host!r} has another port than {port}")
         _, _, named, _ = splitURI(b"https://%b:%d" % (name, port))
-    if secure is None:
-        secure = named == 443 if default is None else default
-    return name, named or (443 if secure else 80), secure
+    return name, named
 
 
 def base_of(scheme: bytes, host: bytes, port: int | None) -> bytes:

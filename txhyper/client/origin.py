@@ -150,9 +150,9 @@ class Origin:
         for dial in dials:
             dial.cancel()
         for lease in self._waiting if dials else ():
-            if lease.request.limits is not None:
+            if lease.limits is not None:
                 # They wait for another dial, from its beginning.
-                lease.request.limits.placed()
+                lease.limits.placed()
         for connection in list(self.connections):
             if connection.multiplexed:
                 self.renounce(connection)

@@ -61,6 +61,10 @@ class Visit:
         self._over()
         self._deferred.errback(error)
 
+    def undialled(self, error: Exception) -> None:
+        """The dial that it waited for has failed."""
+        self.abandon(error)
+
     def _over(self) -> None:
         if self.limits is not None:
             self.limits.over()
