@@ -31,9 +31,9 @@ EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
 PAGES = [ROOT / "README.rst", ROOT / "CONTRIBUTING.rst", *sorted(DOCS.glob("*.rst"))]
 
 #: The address that the examples talk to.
-ADDRESS = "https://www.example.com"
+HOST = "www.example.com"
 #: The proxy that they go through.
-PROXY = "http://proxy.example.com:3128"
+PROXY = "proxy.example.com:3128"
 
 
 def codeBlocks(page: Path, language: str) -> Iterator[str]:
@@ -102,8 +102,9 @@ class ExampleTests(TestCase):
 
     def localized(self, example: str) -> str:
         """The example, talking to the demo server."""
-        example = example.replace(ADDRESS, self.server.url("").rstrip("/"))
-        return example.replace(PROXY, f"http://127.0.0.1:{self.proxy.getHost().port}")
+        # hyper's API takes hosts, everything else URIs.
+        example = example.replace(HOST, f"localhost:{self.server.port}")
+        return example.replace(PROXY, f"127.0.0.1:{self.proxy.getHost().port}")
 
     async def run_(self, *command: str) -> str:
         """Run a command that must succeed; what it printed."""
