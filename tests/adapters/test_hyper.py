@@ -168,7 +168,7 @@ class ConnectTests(HyperTestCase):
 
     def test_inTime(self) -> None:
         """A limit that was kept leaves no timer."""
-        connection = self.another(HTTP20Connection, timeouts=Timeouts(connect=3))
+        connection = self.another(HTTP20Connection, timeouts=Timeouts(connect=3, total=3))
         connected = connection.connect()
         self.server()
         self.successResultOf(connected)

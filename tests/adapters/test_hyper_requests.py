@@ -251,14 +251,28 @@ class SendTests(HyperTestCase):
         self.assertEqual((300000, True), (len(octets), isEnd))
 
     def test_sendingFromTheWait(self) -> None:
-        """Who is told that more may be sent may send it at once."""
+        """Who is told that more may be sent may send it at once, any number of times."""
         self.conn.putrequest("POST", "/")
-        sent = self.conn.endheaders(b"0")
-        for n in range(1, 2000):
-            sent.addCallback(lambda _, n=n: self.conn.send(b".", final=n == 1999))
+        left = 3000
+
+        def more(ignored: None) -> None:
+            nonlocal left
+            left -= 1
+            if left:
+                self.conn.send(b".", final=left == 1).addCallback(more)
+
+        self.conn.endheaders(b"0").addCallback(more)
         self.server()
-        self.successResultOf(sent)
-        self.assertEqual((b"0" + b"." * 1999, True), self.upload())
+        self.assertEqual((b"0" + b"." * 2999, True), self.upload())
+
+    def test_manyAtOnce(self) -> None:
+        """Any number of pieces may have gathered by the time at which they are wanted."""
+        self.conn.putrequest("POST", "/")
+        self.conn.endheaders()
+        sent = [self.conn.send(b".") for _ in range(3000)]
+        self.server()
+        self.assertEqual((b"." * 3000, False), self.upload())
+        self.successResultOf(sent[-1])
 
     def test_lengthTooShort(self) -> None:
         """A content-length that was announced and is not kept fails the request."""

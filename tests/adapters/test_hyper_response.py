@@ -366,6 +366,7 @@ class CloseTests(ResponseTestCase):
         self.successResultOf(response.read(1))
         response.close()
         response.close()
+        self.assertEqual(0, len(response._held))
         self.assertEqual(8, self.connection.peer.expectReset(1))
         self.assertClosed(response)
 

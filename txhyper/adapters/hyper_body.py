@@ -98,10 +98,6 @@ class PushedBody:
         self._is_ended = True
         self._flow()
 
-    def fail(self, error: Exception) -> None:
-        """The rest will never come."""
-        self._finish(Failure(error))
-
     # -- what the consumer asks for ----------------------------------------------------------------
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
@@ -174,10 +170,9 @@ class PushedBody:
         self._flow()
 
     def _failed(self, reason: Failure) -> None:
-        """A piece could not be written. After it was stopped, nobody minds."""
-        if self._current is not None:
-            self._current = None
-            self._finish(reason)
+        """A piece could not be written. Once nobody wants it, nobody minds."""
+        self._current = None
+        self._finish(reason)
 
     def _finish(self, result: Failure | None) -> None:
         """Nothing more is written. :param result: why not, if not all has been."""

@@ -201,7 +201,8 @@ class Outgoing:
 
     def give_up(self, error: Exception) -> None:
         """
-        Nobody wants it any more: nor what it sends.
+        Nobody wants it any more. If there is a response, that has to be closed: what is still being
+        sent ends with it.
 
         :param error: what is told to who waits for the response.
         """
@@ -210,8 +211,6 @@ class Outgoing:
             self._sent.cancel()
         elif not self._is_started:
             self._told(Failure(error))
-        elif self._body is not None:
-            self._body.fail(error)
 
     def _told(self, outcome: HTTPResponse | Failure) -> None:
         """There is a response, or there will be none."""
@@ -219,8 +218,6 @@ class Outgoing:
         if isinstance(outcome, Failure):
             if self._why is not None and outcome.check(CancelledError):
                 outcome = Failure(self._why)
-            # It may be kept for long, and what it refers to need not be.
-            outcome.cleanFailure()
             if self._body is not None:
                 # Perhaps nobody ever began it.
                 self._body.stopProducing()
