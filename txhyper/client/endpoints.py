@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.abstract import isIPv6Address
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import (
@@ -58,25 +58,40 @@ class StandardEndpointFactory:
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """
         :raises SchemeNotSupported: it is neither ``http`` nor ``https``.
-        :raises InvalidRequest: no certificate could be for the host's name.
+        :raises InvalidRequest: the host is no name that could be looked up, or none that a
+            certificate could be for.
         """
         if uri.scheme not in (b"http", b"https"):
             raise SchemeNotSupported(f"Unsupported scheme: {uri.scheme!r}")
         host = uri.host
-        name = host.decode("ascii")
-        endpoint = HostnameEndpoint(self._reactor, name, uri.port, **self._options)
-        if uri.scheme == b"http":
-            return endpoint
-        if isIPv6Address(name):
-            # No certificate is for a zone of this machine's.
-            host = host.partition(b"%")[0]
         try:
+            name = _checked(host)
+            endpoint = HostnameEndpoint(self._reactor, name, uri.port, **self._options)
+            if uri.scheme == b"http":
+                return endpoint
+            if isIPv6Address(name):
+                # No certificate is for a zone of this machine's.
+                host = host.partition(b"%")[0]
             creator = self._policy.creatorForNetloc(host, uri.port)
         except UnicodeError as error:
-            raise InvalidRequest(
-                f"the host {host!r} is no name that a certificate could be for: {error}"
-            ) from error
+            raise InvalidRequest(f"the host {host!r} is no name of a host: {error}") from error
         return DirectTLSEndpoint(self._reactor, creator, endpoint)
+
+
+def _checked(host: bytes) -> str:
+    """
+    The host as text.
+
+    :raises UnicodeError: no host can have this name. The endpoint would find this out as well, but
+        fail as if there were no such host.
+    """
+    name = host.decode("ascii")
+    if not (isIPAddress(name) or isIPv6Address(name)):
+        # Loaded when the first host is dialled: its tables are large.
+        import idna
+
+        idna.encode(name)
+    return name
 
 
 class DirectTLSFactory(TLSMemoryBIOFactory):
