@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 
 from tests.client.test_tls import AUTHORITY, TLSNetwork, ask
-from txhyper import NegotiationFailed
+from txhyper import ConnectionTerminated, NegotiationFailed
 from txhyper.client.tls import ClientCertificate, policyTrusting, unverifiedPolicy
 from txhyper.errors import InvalidRequest
 from txhyper.testing.certs import CertificateAuthority
@@ -41,8 +41,8 @@ def encrypted(pem: bytes, passphrase: bytes) -> bytes:
 class Demanding(TLSNetwork):
     """A server that shakes hands with clients of its authority alone."""
 
-    def __init__(self, policy: Any) -> None:
-        super().__init__(Clock(), policy, CERTIFICATE)
+    def __init__(self, policy: Any, protocols: tuple[bytes, ...] = (b"h2",)) -> None:
+        super().__init__(Clock(), policy, CERTIFICATE, protocols)
         context = self.options.getContext()
         trustRootFromCertificates([Certificate.loadPEM(CLIENTS.pem)])._addCACertsToContext(context)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self.verify)
@@ -99,11 +99,17 @@ class ShownTests(SynchronousTestCase):
         self.assertEqual([], network.names)
 
     def test_none(self) -> None:
-        """Without one the server hangs up, and the request fails: it is not taken for idle."""
-        network = Demanding(policyTrusting(AUTHORITY.pem))
-        failed = self.failureResultOf(ask(network), ResponseNeverReceived)
-        self.assertIn("certificate required", str(failed.value.reasons[0].value))
-        self.assertEqual(b"", network.server.octets)
+        """
+        Without one the server hangs up, and the request fails with the reason that TLS gives,
+        whatever HTTP would have been spoken.
+        """
+        for protocol in (b"h2", b"http/1.1"):
+            network = Demanding(policyTrusting(AUTHORITY.pem), (protocol,))
+            failed = self.failureResultOf(ask(network), ResponseNeverReceived)
+            error = failed.value.reasons[0].value
+            self.assertIsInstance(error, ConnectionTerminated)
+            self.assertTrue(str(error).endswith(": tlsv13 alert certificate required"), error)
+            self.assertEqual(b"", network.server.octets)
 
 
 class MistakesTests(SynchronousTestCase):

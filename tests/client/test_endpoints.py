@@ -68,10 +68,10 @@ class WhereTests(SynchronousTestCase):
 
     def test_timeLimitAndLocalAddress(self) -> None:
         """The agent's time limit and local address reach the connection; Twisted's limit is 30."""
-        local = ("192.0.2.1", 0)
         for uri in (b"http://127.0.0.1/", b"https://127.0.0.1/"):
-            client = self.connect(uri, connectTimeout=7, bindAddress=local)
-            self.assertEqual((7, local), client[3:5])
+            for local in ("192.0.2.1", ("192.0.2.1", 0)):
+                client = self.connect(uri, connectTimeout=7, bindAddress=local)
+                self.assertEqual((7, ("192.0.2.1", 0)), client[3:5])
             self.assertEqual((30, None), self.connect(uri)[3:5])
 
     def test_noTimeAtAll(self) -> None:
@@ -126,11 +126,21 @@ class HappyEyeballsTests(SynchronousTestCase):
         return transport
 
     def test_address6(self) -> None:
-        """An IPv6 address is looked up without brackets, and with its zone as it is spelled."""
+        """An IPv6 address is looked up without brackets."""
+        self.agent.request(b"GET", b"https://[2001:DB8::1]:8443/").addErrback(lambda _: None)
+        self.assertEqual("2001:db8::1", self.resolver.names[-1])
+
+    def test_zone(self) -> None:
+        """One with a zone is not looked up: it is dialled as it is, from where it is to be."""
         self.resolver.names.clear()
-        for uri in (b"https://[2001:DB8::1]:8443/", b"http://[fe80::1%25Eth0]:8443/"):
-            self.agent.request(b"GET", uri).addErrback(lambda _: None)
-        self.assertEqual(["2001:db8::1", "fe80::1%Eth0"], self.resolver.names)
+        for scheme in (b"https", b"http"):
+            agent = Agent(self.reactor, bindAddress="fe80::2", connectTimeout=7)
+            uri = scheme + b"://[FE80::1%25Eth0]:8443/"
+            agent.request(b"GET", uri).addErrback(lambda _: None)
+            host, port, _, timeout, local = self.reactor.tcpClients[-1]
+            self.assertEqual(("fe80::1%Eth0", 8443), (host, port))
+            self.assertEqual((7, ("fe80::2", 0)), (timeout, local))
+        self.assertEqual([], self.resolver.names)
 
     def test_inOrder(self) -> None:
         """The first address is tried alone for a while, under the name that was given."""

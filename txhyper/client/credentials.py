@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from txhyper.errors import InvalidRequest
-from txhyper.protocol.negotiation import explain
+from txhyper.protocol.failures import explain
 
 __all__ = ["ClientCertificate"]
 

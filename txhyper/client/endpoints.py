@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IProtocol,
@@ -47,10 +47,12 @@ class StandardEndpointFactory:
         :param reactor: what :class:`~twisted.internet.endpoints.HostnameEndpoint` asks for.
         :param policy: makes the TLS connections.
         :param connectTimeout: seconds for TCP to connect; Twisted's default of 30 if None.
-        :param bindAddress: the local address.
+        :param bindAddress: the local address, or that and a port.
         """
         self._reactor = reactor
         self._policy = policy
+        if isinstance(bindAddress, str):
+            bindAddress = (bindAddress, 0)
         self._options: dict[str, Any] = {"bindAddress": bindAddress}
         if connectTimeout is not None:
             self._options["timeout"] = connectTimeout
@@ -66,7 +68,9 @@ class StandardEndpointFactory:
         host = uri.host
         try:
             name = _checked(host)
-            endpoint = HostnameEndpoint(self._reactor, name, uri.port, **self._options)
+            # In looking up an address that needs none, Twisted loses the zone.
+            kind = TCP6ClientEndpoint if "%" in name else HostnameEndpoint
+            endpoint = kind(self._reactor, name, uri.port, **self._options)
             if uri.scheme == b"http":
                 return endpoint
             if isIPv6Address(name):

@@ -45,7 +45,7 @@ from txhyper.interfaces import IClaim, IHTTPConnection
 from txhyper.protocol.claims import OwnRequests
 from txhyper.protocol.closing import ClosingNotice
 from txhyper.protocol.exchange import Exchange
-from txhyper.protocol.failures import INTERNAL_ERROR, internalError
+from txhyper.protocol.failures import INTERNAL_ERROR, explain, internalError
 from txhyper.protocol.keepalive import KeepAlive, Liveness
 from txhyper.protocol.pings import Pings
 from txhyper.protocol.probes import Probes
@@ -373,7 +373,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, Protocol):
         self._failAll(
             ConnectionTerminated(
                 f"{self.origin}: the connection ended before the response did: "
-                f"{reason.getErrorMessage()}{said}",
+                f"{explain(reason.value)}{said}",
                 code,
                 self._engine.last_stream_id,
                 debugData,

@@ -19,7 +19,7 @@ from twisted.web.iweb import IResponse
 
 from txhyper.errors import ConnectionFailed, HyperError, InvalidRequest
 
-__all__ = ["INTERNAL_ERROR", "RESPONSE_DONE", "asRequestFailure", "asResponseFailure"]
+__all__ = ["INTERNAL_ERROR", "RESPONSE_DONE", "asRequestFailure", "asResponseFailure", "explain"]
 
 #: An error code (RFC 9113 section 7).
 INTERNAL_ERROR = 0x2
@@ -51,3 +51,18 @@ def asResponseFailure(error: Exception, response: IResponse | None) -> Failure:
     """What a body's protocol is told in ``connectionLost`` when the body is not complete."""
     reasons = error.reasons if isinstance(error, RequestGenerationFailed) else [Failure(error)]
     return Failure(ResponseFailed(reasons, response))
+
+
+def explain(error: BaseException | None) -> str:
+    """
+    One line about the end of a connection.
+
+    OpenSSL tells the reasons in tuples, and service-identity the names that it looked for in vain.
+    """
+    if error is not None and error.args and isinstance(error.args[0], list):
+        reasons = [
+            str(entry[-1]) if isinstance(entry, tuple) else f"the certificate does not fit: {entry}"
+            for entry in error.args[0]
+        ]
+        return "; ".join(reasons) or "the server hung up"
+    return str(error) or type(error).__name__
