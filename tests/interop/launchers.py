@@ -156,7 +156,11 @@ class Launcher:
 
 
 class AnnouncingLauncher(Launcher):
-    """A server of ours: it takes a free port itself and prints ``READY port`` in one line."""
+    """
+    A server of ours: it takes a free port itself and prints ``READY port`` in one line.
+
+    :ivar others: the further ports that it prints in that line.
+    """
 
     def awaitReady(self) -> None:
         assert self.process is not None and self.process.stdout is not None
@@ -171,7 +175,7 @@ class AnnouncingLauncher(Launcher):
             if not octets:
                 raise self.failed("ended before it was ready")
             line += octets
-        self.port = int(line.split()[1])
+        self.port, *self.others = map(int, line.split()[1:])
 
 
 class ForeignLauncher(Launcher):
@@ -220,6 +224,16 @@ class TwistedWebHTTP1(TwistedWeb):
 
     def command(self) -> list[str]:
         return [*super().command(), "http/1.1"]
+
+
+class Hanging(AnnouncingLauncher):
+    """A server that hangs, in every way that there is."""
+
+    label = "the server that hangs"
+
+    def command(self) -> list[str]:
+        module = "tests.interop.children.hanging"
+        return [sys.executable, "-m", module, str(self.certificate), str(self.key)]
 
 
 class Hypercorn(AnnouncingLauncher):
