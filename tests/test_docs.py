@@ -94,6 +94,8 @@ class ExampleTests(TestCase):
         await self.server.start()
         self.addCleanup(self.server.stop)
         Path("ca.pem").write_bytes(self.server.authority.pem)
+        # For the examples that show one. The server does not ask.
+        self.server.authority.issueClient("somebody").writeTo(".")
 
     def localized(self, example: str) -> str:
         """The example, talking to the demo server."""
