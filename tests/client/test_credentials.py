@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -22,7 +25,7 @@ from twisted.web.client import ResponseNeverReceived
 
 from tests.client.test_tls import AUTHORITY, TLSNetwork, ask
 from txhyper import ConnectionTerminated, NegotiationFailed
-from txhyper.client.tls import ClientCertificate, policyTrusting, unverifiedPolicy
+from txhyper.client.tls import ClientCertificate, defaultPolicy, policyTrusting, unverifiedPolicy
 from txhyper.errors import InvalidRequest
 from txhyper.testing.certs import CertificateAuthority
 
@@ -66,10 +69,14 @@ class ShownTests(SynchronousTestCase):
         self.assertEqual([f"CN={name}" for name in ("clients", *names)], network.names)
 
     def test_shown(self) -> None:
-        """The certificate is shown to a server that asks, with roots of our own or unverified."""
+        """The certificate is shown to a server that asks, whomever the client trusts."""
         client = ClientCertificate(SOMEBODY.certificatePem, SOMEBODY.privateKeyPem)
         self.assertShown(policyTrusting(AUTHORITY.pem, client), "somebody")
         self.assertShown(unverifiedPolicy(client), "somebody")
+        path = self.mktemp()
+        Path(path).write_bytes(AUTHORITY.pem)
+        with mock.patch.dict(os.environ, {"SSL_CERT_FILE": path}):
+            self.assertShown(defaultPolicy(client), "somebody")
 
     def test_chain(self) -> None:
         """What follows the certificate in its text is shown as well, and makes the chain whole."""

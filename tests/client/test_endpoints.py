@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IHostnameResolver, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -187,6 +187,65 @@ class HappyEyeballsTests(SynchronousTestCase):
             {(80, False), (443, True)},
             {(client[1], connector.stoppedConnecting) for client, connector in attempts},
         )
+
+
+@implementer(IAgentEndpointFactory)
+class BySocket:
+    """Endpoints at a Unix socket."""
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+        self.uris: list[bytes] = []
+
+    def endpointForURI(self, uri: URI) -> Any:
+        """The same for all, with TLS where the scheme says so."""
+        self.uris.append(uri.toBytes())
+        endpoint = UNIXClientEndpoint(self.reactor, "/run/a.socket", timeout=7)
+        if uri.scheme == b"http":
+            return endpoint
+        return wrapClientTLS(unverifiedPolicy().creatorForNetloc(uri.host, uri.port), endpoint)
+
+
+class OwnEndpointTests(SynchronousTestCase):
+    """Agents that connect as a user's endpoint factory says."""
+
+    def setUp(self) -> None:
+        """An agent that knows a Unix socket."""
+        self.reactor = MemoryReactorClock()
+        self.factory = BySocket(self.reactor)
+        self.agent = Agent.usingEndpointFactory(
+            self.reactor, self.factory, protocols=[b"h2", b"http/1.1", b"h2c"]
+        )
+
+    def connect(self, uri: bytes) -> StringTransport:
+        """Ask, and let the connection be made by a transport that knows nothing of TCP."""
+        self.agent.request(b"GET", uri).addErrback(lambda _: None)
+        path, factory, timeout, _ = self.reactor.unixClients[-1]
+        self.assertEqual(("/run/a.socket", 7), (path, timeout))
+        transport = StringTransport()
+        factory.buildProtocol(None).makeConnection(transport)
+        self.reactor.advance(0)
+        return transport
+
+    def test_plain(self) -> None:
+        """HTTP/2 by prior knowledge, if the agent knows."""
+        transport = self.connect(b"http://a.test/path")
+        self.assertTrue(transport.value().startswith(b"PRI * HTTP/2.0"))
+        self.assertEqual([b"http://a.test/path"], self.factory.uris)
+
+    def test_tls(self) -> None:
+        """A ClientHello that offers HTTP/2, and names the host of the URI."""
+        hello = self.connect(b"https://a.test/").value()
+        self.assertEqual(b"\x16\x03", hello[:2])
+        for part in (b"a.test", b"\x02h2\x08http/1.1"):
+            self.assertIn(part, hello)
+
+    def test_askedOnce(self) -> None:
+        """The factory is asked for an endpoint when one is dialled, and not for each request."""
+        self.connect(b"http://a.test/")
+        self.agent.request(b"GET", b"http://a.test/other").addErrback(lambda _: None)
+        self.assertEqual(1, len(self.factory.uris))
+        self.assertEqual(1, len(self.reactor.unixClients))
 
 
 class StandardEndpointFactoryTests(SynchronousTestCase):
