@@ -207,6 +207,12 @@ class HandshakeTests(SynchronousTestCase):
         self.assertRefused(policy, AUTHORITY.issue("xn--bucher.test"), host)
         self.assertRefused(policy, AUTHORITY.issue("bucher.test"), host)
 
+    def test_underscore(self) -> None:
+        """An underscore is in no RFC about hosts and in real names, and certificates have it."""
+        policy = policyTrusting(AUTHORITY.pem)
+        self.assertBelieved(policy, AUTHORITY.issue("a_b.test"), b"a_b.test")
+        self.assertRefused(policy, AUTHORITY.issue("a-b.test"), b"a_b.test")
+
     def test_dotAtTheEnd(self) -> None:
         """A name that is given as complete, by a dot, has none in TLS (RFC 6066 section 3)."""
         policy = policyTrusting(AUTHORITY.pem)
@@ -346,6 +352,15 @@ class PolicyTests(SynchronousTestCase):
         protocol = mock.Mock()
         protocol.factory.wrappedFactory = Offering([b"h2"])
         return protocol
+
+    def test_impossibleName(self) -> None:
+        """A name that no certificate can be for is the caller's mistake, if one is to be had."""
+        for host in (b"", b"a|b.test", b"2130706433", "b\u00fccher.test".encode()):
+            for policy in (defaultPolicy(), policyTrusting(AUTHORITY.pem)):
+                with self.assertRaises(InvalidRequest) as caught:
+                    policy.creatorForNetloc(host, 443)
+                self.assertIn(repr(host), str(caught.exception))
+        unverifiedPolicy().creatorForNetloc(b"2130706433", 443)
 
     def test_interface(self) -> None:
         """Each is a policy as Twisted knows it, so that Twisted's own Agent takes it."""

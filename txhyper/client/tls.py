@@ -131,32 +131,28 @@ class _Creator:
 
     def __init__(self, policy: _Policy, hostname: bytes) -> None:
         self._policy = policy
-        self._identity: DNS_ID | IPAddress_ID
-        text = hostname.decode("ascii")
-        if isIPAddress(text) or isIPv6Address(text):
-            # No certificate knows the zones of this machine.
-            self._identity = IPAddress_ID(text.partition("%")[0])
-            # A literal address is no server name (RFC 6066 section 3).
-            self._serverName = None
-        else:
-            # Loaded when the first host is dialled: its tables are large.
-            import idna
-
-            try:
-                # In TLS a name has no dot at its end (RFC 6066 section 3).
-                self._serverName = idna.encode(text.removesuffix("."))
-                self._identity = DNS_ID(self._serverName.decode("ascii"))
-            except ValueError as error:
-                raise InvalidRequest(
-                    f"the host {hostname!r} is no name that a certificate could be for: {error}"
-                ) from error
+        self._identity: DNS_ID | IPAddress_ID | None = None
+        try:
+            text = hostname.decode("ascii")
+            isAddress = isIPAddress(text) or isIPv6Address(text)
+            if policy.isVerifying and isAddress:
+                # No certificate knows the zones of this machine.
+                self._identity = IPAddress_ID(text.partition("%")[0])
+            elif policy.isVerifying:
+                self._identity = DNS_ID(text.removesuffix("."))
+        except ValueError as error:
+            raise InvalidRequest(
+                f"the host {hostname!r} is no name that a certificate could be for: {error}"
+            ) from error
+        # In TLS a name has no dot at its end, and a literal address is none (RFC 6066 section 3).
+        self._serverName = None if isAddress else hostname.removesuffix(b".")
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Made by Twisted, which adds what the connection's factory offers by ALPN."""
         connection = self._policy.contexts.clientConnectionForTLS(tlsProtocol)
         if self._serverName is not None:
             connection.set_tlsext_host_name(self._serverName)
-        if self._policy.isVerifying:
+        if self._identity is not None:
             # A connection that is never made must not keep its protocol alive.
             verify = partial(_verify, self._identity, weakref.ref(tlsProtocol))
             connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify)
