@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
@@ -231,7 +230,8 @@ class KnownClientTests:
 
     def test_commandLine(self) -> None:
         """``hyperfetch`` has its options for it, for certificate and key in two files or one."""
-        folder = Path(tempfile.mkdtemp(prefix="txhyper-client-"))
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
         certificate, key = clientAuthority().issueClient("somebody").writeTo(folder)
         both = folder / "both.pem"
         both.write_bytes(certificate.read_bytes() + key.read_bytes())
