@@ -47,7 +47,7 @@ OWNERS = {
     "scrapy": {"adapters"},
     "rich": {"cli"},
     "twisted.application": {"adapters", "cli"},
-    "cryptography": {"testing"},
+    "cryptography": {"testing", "client/credentials"},
 }
 
 #: Where the servers of the testing layer are part of the product: they compress what they send.

@@ -99,6 +99,8 @@ class ExampleTests(TestCase):
         self.proxy = reactor.listenTCP(0, ConnectProxy(), interface="127.0.0.1")
         self.addCleanup(self.proxy.stopListening)
         Path("ca.pem").write_bytes(self.server.authority.pem)
+        # For the examples that show one. The server does not ask.
+        self.server.authority.issueClient("somebody").writeTo(".")
 
     def localized(self, example: str) -> str:
         """The example, talking to the demo server."""

@@ -389,7 +389,7 @@ class MakingTests(SynchronousTestCase):
         """The time limit reaches connecting and the handshake, and the log reaches the pool."""
         agent, pool, tls = self.make(settings(timeout=2.5, debug=True), b"PEM")
         pool.assert_called_once_with("reactor", onFrame=print, handshakeTimeout=2.5)
-        tls.policyTrusting.assert_called_once_with(b"PEM")
+        tls.policyTrusting.assert_called_once_with(b"PEM", None)
         agent.assert_called_once_with(
             "reactor",
             tls.policyTrusting.return_value,
@@ -426,6 +426,19 @@ class MakingTests(SynchronousTestCase):
                 expected = self.fromEnvironment.return_value
                 self.fromEnvironment.assert_called_once_with(policy)
             self.assertIs(expected, agent.call_args.kwargs["proxy"])
+
+    def test_certificate(self) -> None:
+        """--cert and --key are shown under every policy."""
+        for options, trusted, name in [
+            ({}, None, "defaultPolicy"),
+            ({}, b"PEM", "policyTrusting"),
+            ({"insecure": True}, None, "unverifiedPolicy"),
+        ]:
+            given = settings(certificate=b"CERT", key=b"KEY", **options)
+            _, _, tls = self.make(given, trusted)
+            tls.ClientCertificate.assert_called_once_with(b"CERT", b"KEY")
+            shown = tls.ClientCertificate.return_value
+            self.assertIs(shown, getattr(tls, name).call_args.args[-1])
 
     def test_demoServer(self) -> None:
         """The demo server is made and not started."""

@@ -113,6 +113,13 @@ class TargetTests(SynchronousTestCase):
         self.assertTarget("h/\udcff", b"https://h", "/%FF")
         self.assertTarget("h/a;b=c,d@e!$&'()*+~", b"https://h", "/a;b=c,d@e!$&'()*+~")
 
+    def test_zones(self) -> None:
+        """A zone may follow an IPv6 address, with its percent sign encoded or not."""
+        for zone in ("%25", "%"):
+            url = f"https://[FE80::1{zone}Eth0.1]:8443/"
+            self.assertTarget(url, b"https://[fe80::1%25Eth0.1]:8443")
+        self.assertTarget("https://[fe80::1%25]/", b"https://[fe80::1%2525]")
+
     def test_hostsOutsideASCII(self) -> None:
         """Hosts go through IDNA, capital letters included."""
         self.assertTarget("https://Bücher.example/", b"https://xn--bcher-kva.example")
@@ -140,6 +147,8 @@ class TargetTests(SynchronousTestCase):
             ("https://h:65536/", "is wrong"),
             ("https://[::1/", "is wrong"),
             ("https://[v1.a:b]/", "no IPv6 address"),
+            ("https://[fe80:%eth0]/", "IPv6 address"),
+            ("https://[::1%\u00e4]/", "no zone"),
             ("https://a b/", "no host name"),
             ("https://a..b/", "no host name"),
             ("https://a%41/", "no host name"),

@@ -68,6 +68,18 @@ class SettingsTests(SynchronousTestCase):
         error = self.assertRaises(UsageError, parse, "h", "--insecure", "--cafile", path)
         self.assertIn("not allowed with", str(error))
 
+    def test_certificate(self) -> None:
+        """--cert and --key are read at once; a key alone is no use."""
+        folder = fresh_path(self).parent
+        (folder / "cert").write_bytes(b"CERT")
+        (folder / "key").write_bytes(b"KEY")
+        settings = parse("h", "--cert", f"{folder}/cert")
+        self.assertEqual((b"CERT", None), (settings.certificate, settings.key))
+        settings = parse("h", "--cert", f"{folder}/cert", "--key", f"{folder}/key")
+        self.assertEqual((b"CERT", b"KEY"), (settings.certificate, settings.key))
+        error = self.assertRaises(UsageError, parse, "h", "--key", f"{folder}/key")
+        self.assertIn("no use without --cert", str(error))
+
     def test_output(self) -> None:
         """A file is named and not made yet; ``-`` is standard output."""
         path = str(fresh_path(self))
@@ -112,6 +124,7 @@ class SettingsTests(SynchronousTestCase):
             (["h", "--timeout", "inf"], "'inf' is no number of seconds above 0"),
             (["h", "--timeout", "nan"], "'nan' is no number of seconds above 0"),
             (["h", "--cafile", missing], "No such file"),
+            (["h", "--cert", missing], "No such file"),
             (["h", "-o", "."], "there can be no file '.'"),
             (["h", "-o", missing + "/x"], "there can be no file"),
             (["h", "--reactor", "fusion"], "there is no reactor 'fusion'"),

@@ -161,6 +161,14 @@ class FailureTests(Case):
         path.write_bytes(b"no PEM\n")
         self.assertEnds(SCRIPT, ["--demo", "/get", "--cafile", str(path)], 64, b"", "certificate")
 
+    def test_unfitCertificate(self) -> None:
+        """A --cert that cannot be used is a mistake on the command line, and nothing is dialled."""
+        path = fresh_path(self)
+        issued = CertificateAuthority().issueClient("somebody")
+        path.write_bytes(issued.certificatePem)
+        words = ["https://127.0.0.1:1/", "--cert", str(path)]
+        self.assertEnds(SCRIPT, words, 64, b"", "no private key")
+
     def test_timeLimit(self) -> None:
         """A server that takes its time: the time limit ends it, before and within a body."""
         for way in (SCRIPT, TWIST_ASYNCIO):

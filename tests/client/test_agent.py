@@ -140,9 +140,10 @@ class URITests(AgentTestCase):
     def test_zone(self) -> None:
         """
         The zone of a local address says which way to dial, and stays at home: the server does not
-        see it. The same address in another zone is another host.
+        see it. The same address in another zone is another host, and a zone is spelled as this
+        machine spells it.
         """
-        for zone in (b"eth0", b"eth1"):
+        for zone in (b"eth0", b"eth1", b"ETH1"):
             self.request(b"https://[fe80::1%25" + zone + b"]:99/")
             uri = self.network.uris.pop()
             self.assertEqual((b"fe80::1%" + zone, 99), (uri.host, uri.port))

@@ -19,7 +19,7 @@ from tests.client.scene import (
     Tracked,
 )
 from txhyper.client.route import Route
-from txhyper.errors import ConnectionUnusable, HTTP11Required, InvalidRequest
+from txhyper.errors import ConnectionTerminated, ConnectionUnusable, HTTP11Required, InvalidRequest
 from txhyper.protocol.connection import HTTP2ClientProtocol
 
 
@@ -55,6 +55,25 @@ class SharedDialTests(PoolTestCase):
         request = Tracked(b"GET", b"https://a.test/")
         self.failureResultOf(self.pool.send(Route("a", "a", endpoint), request), KeyError)
         self.assertEqual({}, self.pool._origins)
+
+    def test_connectedAndLostAtOnce(self) -> None:
+        """
+        An endpoint that connects, and whose connection is lost, before ``connect`` returns is tried
+        as often as any other, and no more.
+        """
+        network = self.network
+
+        class Hasty:
+            def connect(self, factory: Any) -> Any:
+                connecting = network.connect(factory)
+                network.connections[-1].tcp().tls()
+                network.connections[-1].lose()
+                return connecting
+
+        request = Tracked(b"GET", b"https://a.test/")
+        deferred = self.counted(self.pool.send(Route("a", "a", Hasty), request))
+        self.reasonOf(deferred, ConnectionTerminated)
+        self.assertEqual(2, len(self.dials))
 
     def test_cancelAfterTheConnection(self) -> None:
         """A waiter that leaves when all were served on a first connection ends the second dial."""

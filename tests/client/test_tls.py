@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from cryptography import x509
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IProtocolNegotiationFactory,
 )
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test.iosim import FakeTransport, connect
@@ -83,6 +85,18 @@ class TLSNetwork:
         return succeed(client)
 
 
+def ask(network: TLSNetwork, host: bytes = b"localhost") -> Deferred[Any]:
+    """Ask the server for something, and let all that comes of it come."""
+    deferred: Deferred[Any] = Agent.usingEndpointFactory(network.clock, network).request(  # type: ignore[arg-type]
+        b"GET", b"https://" + host + b"/"
+    )
+    for _ in range(10):
+        network.pump.flush()
+        network.clock.advance(0)
+    network.pump.flush()
+    return deferred
+
+
 class HandshakeTests(SynchronousTestCase):
     """Who is believed."""
 
@@ -90,16 +104,8 @@ class HandshakeTests(SynchronousTestCase):
         self, policy: IPolicyForHTTPS, certificate: HostCertificate, host: bytes = b"localhost"
     ) -> tuple[TLSNetwork, Deferred[Any]]:
         """Ask a server with this certificate for something, under this policy."""
-        clock = Clock()
-        network = TLSNetwork(clock, policy, certificate)
-        deferred: Deferred[Any] = Agent.usingEndpointFactory(clock, network).request(  # type: ignore[arg-type]
-            b"GET", b"https://" + host + b"/"
-        )
-        for _ in range(10):
-            network.pump.flush()
-            clock.advance(0)
-        network.pump.flush()
-        return network, deferred
+        network = TLSNetwork(Clock(), policy, certificate)
+        return network, ask(network, host)
 
     def assertRefused(
         self, policy: IPolicyForHTTPS, certificate: HostCertificate, host: bytes = b"localhost"
@@ -152,6 +158,73 @@ class HandshakeTests(SynchronousTestCase):
             self.assertRefused(policy, AUTHORITY.issue(names), host)
         # A kept context remembers nothing of the servers that were refused.
         self.assertBelieved(policy, AUTHORITY.issue("localhost"))
+
+    def test_anyName(self) -> None:
+        """
+        A certificate that names no host is for none, and one whose names cannot be read neither,
+        although a trusted authority has signed them.
+        """
+        policy = policyTrusting(AUTHORITY.pem)
+        add = x509.CertificateBuilder.add_extension
+        for names, message in [
+            (None, "does not contain any"),
+            (x509.SubjectAlternativeName([x509.DNSName("*.*.test")]), "too many wildcards"),
+            (x509.SubjectAlternativeName([x509.RFC822Name("a@localhost")]), "any"),
+        ]:
+
+            def replace(
+                builder: Any, extension: Any, critical: bool, names: Any = names
+            ) -> x509.CertificateBuilder:
+                if isinstance(extension, x509.SubjectAlternativeName):
+                    return add(builder, names, critical) if names else builder
+                return add(builder, extension, critical)
+
+            with mock.patch.object(x509.CertificateBuilder, "add_extension", replace):
+                certificate = AUTHORITY.issue("localhost")
+            self.assertIn(message, self.assertRefused(policy, certificate))
+
+    def test_defectOfTheVerifier(self) -> None:
+        """When the verifying itself fails, whatever the reason, nobody is believed."""
+        self.patch(tls, "extract_patterns", mock.Mock(side_effect=ZeroDivisionError("oops")))
+        policy = policyTrusting(AUTHORITY.pem)
+        self.assertIn("oops", self.assertRefused(policy, AUTHORITY.issue("localhost")))
+
+    def test_trustComesFirst(self) -> None:
+        """Of an authority that is not trusted nothing else is said: it may say what it likes."""
+        certificate = CertificateAuthority().issue("example.com")
+        message = self.assertRefused(policyTrusting(AUTHORITY.pem), certificate)
+        self.assertIn("verify failed", message)
+        self.assertNotIn("fit", message)
+
+    def test_internationalized(self) -> None:
+        """A host is named to the server, and found in its certificate, by its ASCII form."""
+        policy = policyTrusting(AUTHORITY.pem)
+        host = b"xn--bcher-kva.test"
+        certificate = AUTHORITY.issue(host.decode())
+        network = self.assertBelieved(policy, certificate, host)
+        self.assertEqual(host, network.serverTLS.getHandle().get_servername())
+        self.assertBelieved(policy, certificate, host.upper())
+        self.assertRefused(policy, AUTHORITY.issue("xn--bucher.test"), host)
+        self.assertRefused(policy, AUTHORITY.issue("bucher.test"), host)
+
+    def test_underscore(self) -> None:
+        """An underscore is in no RFC about hosts and in real names, and certificates have it."""
+        policy = policyTrusting(AUTHORITY.pem)
+        self.assertBelieved(policy, AUTHORITY.issue("a_b.test"), b"a_b.test")
+        self.assertRefused(policy, AUTHORITY.issue("a-b.test"), b"a_b.test")
+
+    def test_dotAtTheEnd(self) -> None:
+        """A name that is given as complete, by a dot, has none in TLS (RFC 6066 section 3)."""
+        policy = policyTrusting(AUTHORITY.pem)
+        network = self.assertBelieved(policy, AUTHORITY.issue("localhost"), b"localhost.")
+        self.assertEqual(b"localhost", network.serverTLS.getHandle().get_servername())
+
+    def test_address6(self) -> None:
+        """An IPv6 address is found in a certificate whatever its zone and its spelling."""
+        policy = policyTrusting(AUTHORITY.pem)
+        for host in (b"[::1]", b"[0:0::1]", b"[::1%25lo]"):
+            network = self.assertBelieved(policy, AUTHORITY.issue("::1"), host)
+            self.assertIsNone(network.serverTLS.getHandle().get_servername())
 
     def test_expired(self) -> None:
         """A certificate whose time is over."""
@@ -258,23 +331,36 @@ class OfferTests(SynchronousTestCase):
 class PolicyTests(SynchronousTestCase):
     """The policies themselves."""
 
-    def test_contextsAreBounded(self) -> None:
-        """A crawler that sees a million hosts does not keep a context for each."""
-        self.patch(tls, "CACHED_HOSTS", 2)
-        for make in (defaultPolicy, lambda: policyTrusting(AUTHORITY.pem), unverifiedPolicy):
-            policy = make()
-            first = policy.creatorForNetloc(b"1.example.com", 443)
-            for host in (b"2.example.com", b"3.example.com"):
-                policy.creatorForNetloc(host, 443)
-            self.assertIsNot(first, policy.creatorForNetloc(b"1.example.com", 443))
+    def test_oneContext(self) -> None:
+        """
+        A policy makes one context for all hosts, however many, and none before it is needed: each
+        holds every root that the platform trusts.
+        """
+        for policy in (defaultPolicy(), policyTrusting(AUTHORITY.pem), unverifiedPolicy()):
+            with mock.patch.object(tls, "CertificateOptions", wraps=CertificateOptions) as make:
+                creators = [policy.creatorForNetloc(b"%d.test" % n, 443) for n in range(3)]
+                make.assert_not_called()
+                contexts = {
+                    creator.clientConnectionForTLS(self.protocol()).get_context()
+                    for creator in [*creators, *creators]
+                }
+                self.assertEqual(1, len(contexts))
+                make.assert_called_once()
 
-    def test_contextsAreKept(self) -> None:
-        """A host's context is made once."""
-        for make in (defaultPolicy, lambda: policyTrusting(AUTHORITY.pem), unverifiedPolicy):
-            policy = make()
-            first = policy.creatorForNetloc(b"example.com", 443)
-            self.assertIs(first, policy.creatorForNetloc(b"example.com", 443))
-            self.assertIsNot(first, policy.creatorForNetloc(b"example.org", 443))
+    def protocol(self) -> Any:
+        """A TLS protocol that connects nothing."""
+        protocol = mock.Mock()
+        protocol.factory.wrappedFactory = Offering([b"h2"])
+        return protocol
+
+    def test_impossibleName(self) -> None:
+        """A name that no certificate can be for is the caller's mistake, if one is to be had."""
+        for host in (b"", b"a|b.test", b"2130706433", "b\u00fccher.test".encode()):
+            for policy in (defaultPolicy(), policyTrusting(AUTHORITY.pem)):
+                with self.assertRaises(InvalidRequest) as caught:
+                    policy.creatorForNetloc(host, 443)
+                self.assertIn(repr(host), str(caught.exception))
+        unverifiedPolicy().creatorForNetloc(b"2130706433", 443)
 
     def test_interface(self) -> None:
         """Each is a policy as Twisted knows it, so that Twisted's own Agent takes it."""

@@ -45,7 +45,13 @@ class CountedConnection(ProtocolWrapper):
 
     def __init__(self, factory: CountingFactory, wrappedProtocol: Protocol) -> None:
         super().__init__(factory, wrappedProtocol)
+        #: The first octets that came, in which a client of TLS introduces itself.
+        self.greeting = b""
         self.over: Deferred[None] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.greeting = self.greeting or data
+        super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
@@ -84,13 +90,13 @@ class Relay:
     included that could not be asked.
     """
 
-    def __init__(self, reactor: IReactorTCP, serverPort: int) -> None:
+    def __init__(self, reactor: IReactorTCP, serverPort: int, interface: str = "127.0.0.1") -> None:
         self.factory = CountingFactory(ProxyFactory("127.0.0.1", serverPort))
-        self.listening = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+        self.listening = reactor.listenTCP(0, self.factory, interface=interface)
 
-    def url(self, path: str) -> bytes:
+    def url(self, path: str, host: str = "localhost") -> bytes:
         """The https URL of a path, by way of this relay."""
-        return f"https://localhost:{self.listening.getHost().port}{path}".encode()
+        return f"https://{host}:{self.listening.getHost().port}{path}".encode()
 
     @property
     def accepted(self) -> int:

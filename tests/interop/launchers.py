@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,8 +32,6 @@ from txhyper.testing.certs import CertificateAuthority
 from . import bodies
 
 ROOT = Path(__file__).parents[2]
-#: What the servers' certificates are for.
-HOSTS = ("localhost", "127.0.0.1", "sibling.localhost")
 CHILDREN = Path(__file__).parent / "children"
 #: Seconds that a server may take to start, on a machine that is busy with other things.
 START = 30.0
@@ -55,24 +54,50 @@ def findProgram(name: str) -> str | None:
     return shutil.which(name, path=path)
 
 
+def hasIPv6() -> bool:
+    """Whether this machine can listen on its own IPv6 address."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def linkLocal(zone: str = "") -> list[str]:
+    """
+    An IPv6 address of this machine that means something on one of its links only, if it has one.
+
+    :param zone: what stands between the address and the link's name; empty for neither.
+    """
+    table = Path("/proc/net/if_inet6")
+    for line in table.read_text(encoding="ascii").splitlines() if table.exists() else ():
+        digits, *_, link = line.split()
+        if digits.startswith("fe80"):
+            address = str(IPv6Address(int(digits, 16)))
+            return [address + (zone and zone + link)]
+    return []
+
+
 class Launcher:
     """
     One server in a child process.
 
     :cvar label: what the server is called in test results and messages.
     :cvar program: the system's program that it needs, or None when pip brings everything.
+    :cvar names: the hosts that its certificate is for.
     :ivar port: where it listens, once it is started.
     """
 
     label: ClassVar[str]
     program: ClassVar[str | None] = None
+    names: ClassVar[tuple[str, ...]] = ("localhost", "127.0.0.1", "sibling.localhost")
 
     def __init__(self, authority: CertificateAuthority, directory: Path) -> None:
         self.authority = authority
         self.directory = directory
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
-        self.certificate, self.key = authority.issue(*HOSTS).writeTo(directory)
+        self.certificate, self.key = authority.issue(*self.names).writeTo(directory)
         self.caFile = directory / "ca.pem"
         self.caFile.write_bytes(authority.pem)
 
@@ -157,7 +182,11 @@ class Launcher:
 
 
 class AnnouncingLauncher(Launcher):
-    """A server of ours: it takes a free port itself and prints ``READY port`` in one line."""
+    """
+    A server of ours: it takes a free port itself and prints ``READY port`` in one line.
+
+    :ivar others: the further ports that it prints in that line.
+    """
 
     def awaitReady(self) -> None:
         assert self.process is not None and self.process.stdout is not None
@@ -172,7 +201,7 @@ class AnnouncingLauncher(Launcher):
             if not octets:
                 raise self.failed("ended before it was ready")
             line += octets
-        self.port = int(line.split()[1])
+        self.port, *self.others = map(int, line.split()[1:])
 
 
 class ForeignLauncher(Launcher):
@@ -225,6 +254,16 @@ class TwistedWebHTTP1(TwistedWeb):
         return [*super().command(), "http/1.1"]
 
 
+class Hanging(AnnouncingLauncher):
+    """A server that hangs, in every way that there is."""
+
+    label = "the server that hangs"
+
+    def command(self) -> list[str]:
+        module = "tests.interop.children.hanging"
+        return [sys.executable, "-m", module, str(self.certificate), str(self.key)]
+
+
 class Hypercorn(AnnouncingLauncher):
     """Hypercorn, with an ASGI application that makes the bodies up as it goes."""
 
@@ -258,6 +297,17 @@ class PaddingNode(Node):
 
     def command(self) -> list[str]:
         return [*super().command(), "PADDING_STRATEGY_MAX"]
+
+
+class DemandingNode(Node):
+    """Node's http2 server, which hangs up on who shows no certificate of the right authority."""
+
+    label = "Node http2, for known clients"
+
+    def command(self) -> list[str]:
+        clients = self.directory / "clients.pem"
+        clients.write_bytes(clientAuthority().pem)
+        return [*super().command(), "PADDING_STRATEGY_NONE", str(clients)]
 
 
 class NodeHTTP1(Node):
@@ -641,6 +691,50 @@ class KnowingMicrosocks(Microsocks):
     user = "user:pass%20word"
 
 
+class ManyWaysNginx(Nginx):
+    """nginx that listens wherever it can, and tells everybody where they come from."""
+
+    label = "nginx, on sockets of every kind"
+    names = ("localhost", "127.0.0.1", "::1", *linkLocal(), "xn--bcher-kva.test")
+
+    @property
+    def secure(self) -> str:
+        """The Unix socket with TLS."""
+        return f"{self.directory}/secure"
+
+    @property
+    def plain(self) -> str:
+        """The Unix socket without it."""
+        return f"{self.directory}/plain"
+
+    def configuration(self, program: str) -> str:
+        """As above, and more places to listen at."""
+        (listen,) = re.findall("listen .*;", text := super().configuration(program))
+        places = [f"127.0.0.1:{self.port}", f"unix:{self.secure}"]
+        if hasIPv6():
+            places.append(f"[::1]:{self.port}")
+        lines = [listen.replace(places[0], place) for place in places]
+        lines.append(listen.replace(places[0], f"unix:{self.plain}").replace(" ssl", ""))
+        lines.append("location /address { return 200 $remote_addr; }")
+        return text.replace(listen, "\n        ".join(lines))
+
+
+class DemandingNginx(Nginx):
+    """nginx that asks its clients who they are, over TLS 1.2."""
+
+    label = "nginx, for known clients"
+
+    def configuration(self, program: str) -> str:
+        """As above, and what it wants to know."""
+        clients = self.directory / "clients.pem"
+        clients.write_bytes(clientAuthority().pem)
+        wants = (
+            f"ssl_verify_client on; ssl_verify_depth 2; ssl_client_certificate {clients}; "
+            "ssl_protocols TLSv1.2; location /who { return 200 $ssl_client_s_dn; }"
+        )
+        return super().configuration(program).replace("root ", wants + "\n        root ", 1)
+
+
 #: Those that pip does not bring.
 SYSTEM_SERVERS: tuple[type[Launcher], ...] = (
     Nginx,
@@ -656,6 +750,12 @@ SYSTEM_SERVERS: tuple[type[Launcher], ...] = (
 def authority() -> CertificateAuthority:
     """The one CA of this test run."""
     return CertificateAuthority()
+
+
+@functools.cache
+def clientAuthority() -> CertificateAuthority:
+    """The one that the clients of this test run are known to."""
+    return CertificateAuthority("clients")
 
 
 @functools.cache

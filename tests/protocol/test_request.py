@@ -45,7 +45,7 @@ class SplitURITests(SynchronousTestCase):
             (b"https://a.test:65536/", "no valid port"),
             (b"https://a.test/a b", "printable ASCII"),
             (b"https://a.test/\r\nx: y", "printable ASCII"),
-            ("https://\u00e4.test/".encode(), "printable ASCII"),
+            ("https://\u00e4.test/".encode(), "in a host as IDNA (xn--)"),
             (b"", "printable ASCII"),
         ]:
             with self.assertRaises(InvalidRequest) as caught:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from tempfile import TemporaryDirectory
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from service_identity import VerificationError
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -151,6 +152,23 @@ class CertificateAuthorityTests(SynchronousTestCase):
         self.assertEqual(
             (begin, end), (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
         )
+
+    def test_client(self) -> None:
+        """A client's certificate says that it is one, and no server takes it for its own."""
+        client = self.authority.issueClient("somebody")
+        certificate = x509.load_pem_x509_certificate(client.certificatePem)
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        self.assertEqual([ExtendedKeyUsageOID.CLIENT_AUTH], list(usage))
+        self.assertEqual("CN=somebody", certificate.subject.rfc4514_string())
+        self.assertFalse(handshake(client, self.authority.pem, "somebody").isDone)
+
+    def test_intermediate(self) -> None:
+        """An authority below another is worth nothing without its own certificate in the chain."""
+        below = CertificateAuthority("below", issuer=self.authority)
+        certificate = below.issue("localhost")
+        self.assertFalse(handshake(certificate, self.authority.pem, "localhost").isDone)
+        chained = HostCertificate(certificate.certificatePem + below.pem, certificate.privateKeyPem)
+        self.assertTrue(handshake(chained, self.authority.pem, "localhost").isDone)
 
     def test_noName(self) -> None:
         """A certificate for nobody is a mistake."""

@@ -60,12 +60,15 @@ def make_agent(
     from txhyper import Agent, ConnectionPool, Proxy, proxyFromEnvironment
     from txhyper.client import tls
 
+    shown = None
+    if settings.certificate is not None:
+        shown = tls.ClientCertificate(settings.certificate, settings.key)
     if settings.insecure:
-        policy = tls.unverifiedPolicy()
+        policy = tls.unverifiedPolicy(shown)
     elif trusted is not None:
-        policy = tls.policyTrusting(trusted)
+        policy = tls.policyTrusting(trusted, shown)
     else:
-        policy = tls.defaultPolicy()
+        policy = tls.defaultPolicy(shown)
     limits: dict[str, Any] = {}
     if settings.timeout is not None:
         limits["handshakeTimeout"] = settings.timeout

@@ -29,6 +29,7 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 ITEM = re.compile(r"(?P<name>[^:=]*)(?P<separator>==|=|:)(?P<value>.*)", re.DOTALL)
 #: A DNS name, after IDNA. Underscores are not in the RFCs and are in real names.
 HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+ZONE = re.compile(r"[A-Za-z0-9._~-]*")
 #: A percent sign that begins no escape.
 BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Methods that may be typed in small letters, and that no host is called.
@@ -161,13 +162,21 @@ def parse_demo_target(path: str) -> Target:
 
 
 def encode_host(host: str) -> str:
-    """The host as it stands in an origin: brackets around IPv6, ASCII letters everywhere."""
+    """
+    The host as it stands in an origin: brackets around IPv6, with its zone as RFC 6874 writes it,
+    and ASCII letters everywhere.
+    """
     if ":" in host:
+        # As curl does: people leave the percent sign before a zone as it is, the RFC does not.
+        address, _, zone = host.partition("%")
+        zone = re.sub("^25(?=.)", "", zone)
         try:
-            ipaddress.IPv6Address(host)
+            ipaddress.IPv6Address(address)
         except ValueError:
             raise UsageError(f"{host!r} is no IPv6 address") from None
-        return f"[{host}]"
+        if ZONE.fullmatch(zone) is None:
+            raise UsageError(f"{zone!r} is no zone of an IPv6 address")
+        return f"[{address}%25{zone}]" if zone else f"[{address}]"
     if not host.isascii():
         # Half of what idna costs to import is its tables, and few hosts need them.
         import idna

@@ -65,6 +65,10 @@ class Settings:
     trusted: bytes | None = None
     #: Trust every certificate.
     insecure: bool = False
+    #: PEM text of the certificate to show to a server that asks for one.
+    certificate: bytes | None = None
+    #: PEM text of its private key, unless that stands in the same text.
+    key: bytes | None = None
     #: Write to this file instead of standard output.
     output: str | None = None
     #: Seconds for the whole fetch.
@@ -113,8 +117,8 @@ def seconds(text: str) -> float:
     return number
 
 
-def certificates(path: str) -> bytes:
-    """The content of a file of CA certificates."""
+def pem_file(path: str) -> bytes:
+    """The content of a file of certificates or keys."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -176,7 +180,7 @@ def make_parser(prog: str) -> Parser:
     trust.add_argument(
         "--cafile",
         metavar="FILE",
-        type=certificates,
+        type=pem_file,
         help="trust the CA certificates in this PEM file instead of the platform's",
     )
     trust.add_argument("--insecure", action="store_true", help="trust every certificate")
@@ -186,6 +190,18 @@ def make_parser(prog: str) -> Parser:
         type=proxy_uri,
         help="http, https, socks5 or socks5h; '' for none (default: those in https_proxy, "
         "http_proxy and all_proxy, but for the hosts in no_proxy)",
+    )
+    add(
+        "--cert",
+        metavar="FILE",
+        type=pem_file,
+        help="show the certificate in this PEM file to a server that asks for one",
+    )
+    add(
+        "--key",
+        metavar="FILE",
+        type=pem_file,
+        help="its private key, unless it stands in the same file; unencrypted",
     )
     add("--demo", action="store_true", help="fetch PATH from a server started for the occasion")
     add("--debug", action="store_true", help="log each frame sent and received to stderr")
@@ -230,6 +246,8 @@ class Options(UsageOptions):
         """
         parser = make_parser("hyperfetch" if self.parent is None else "twist hyperfetch")
         found = parser.parse_intermixed_args(sys.argv[1:] if options is None else list(options))
+        if found.key is not None and found.cert is None:
+            raise UsageError("--key is of no use without --cert")
         self.settings = Settings(
             plan=plan(found.words, found.demo),
             demo=found.demo,
@@ -237,6 +255,8 @@ class Options(UsageOptions):
             debug=found.debug,
             trusted=found.cafile,
             insecure=found.insecure,
+            certificate=found.cert,
+            key=found.key,
             output=found.output,
             timeout=found.timeout,
             proxy=found.proxy,

@@ -145,7 +145,7 @@ class Agent:
         :param reactor: for connections and time.
         :param contextFactory: whom to trust; the platform's roots if None.
         :param connectTimeout: seconds for TCP to connect, and for a proxy to open a tunnel.
-        :param bindAddress: the local address.
+        :param bindAddress: the local address, or a pair of that and a port.
         :param pool: the connections, which agents may share.
         :param timeouts: the time limits of each request, unless a
             :class:`~txhyper.Request` has its own.

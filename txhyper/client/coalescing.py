@@ -21,6 +21,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from OpenSSL import SSL
+from service_identity.hazmat import DNS_ID, verify_service_identity
+from service_identity.pyopenssl import extract_patterns
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
@@ -30,7 +33,6 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from txhyper.client.tls import certificateCovers
 from txhyper.interfaces import IHTTPConnection
 from txhyper.protocol.connection import HTTP2ClientProtocol
 
@@ -175,3 +177,19 @@ def isFor(connection: IHTTPConnection, place: Place) -> bool:
 def addressOf(connection: HTTP2ClientProtocol) -> str | None:
     """Where a connection goes to."""
     return getattr(cast(Any, connection.transport).getPeer(), "host", None)
+
+
+def certificateCovers(connection: SSL.Connection, host: str) -> bool:
+    """
+    Whether the certificate that a server has shown is for another of its hosts as well.
+
+    Never if we have shown one, too: who is told of that depends on the host.
+    """
+    certificate = connection.get_peer_certificate()
+    if connection.get_certificate() is not None or certificate is None:
+        return False
+    try:
+        verify_service_identity(extract_patterns(certificate), [DNS_ID(host)], [])
+    except Exception:  # noqa: BLE001 - what cannot be verified covers nothing
+        return False
+    return True

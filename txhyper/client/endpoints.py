@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.abstract import isIPv6Address
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IProtocol,
@@ -47,10 +47,12 @@ class StandardEndpointFactory:
         :param reactor: what :class:`~twisted.internet.endpoints.HostnameEndpoint` asks for.
         :param policy: makes the TLS connections.
         :param connectTimeout: seconds for TCP to connect; Twisted's default of 30 if None.
-        :param bindAddress: the local address.
+        :param bindAddress: the local address, or that and a port.
         """
         self._reactor = reactor
         self._policy = policy
+        if isinstance(bindAddress, str):
+            bindAddress = (bindAddress, 0)
         self._options: dict[str, Any] = {"bindAddress": bindAddress}
         if connectTimeout is not None:
             self._options["timeout"] = connectTimeout
@@ -58,33 +60,56 @@ class StandardEndpointFactory:
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """
         :raises SchemeNotSupported: it is neither ``http`` nor ``https``.
-        :raises InvalidRequest: no certificate could be for the host's name.
+        :raises InvalidRequest: the host is no name that could be looked up, or none that a
+            certificate could be for.
         """
         if uri.scheme not in (b"http", b"https"):
             raise SchemeNotSupported(f"Unsupported scheme: {uri.scheme!r}")
-        host, options = uri.host.decode("ascii"), self._options
-        return self.over(uri, HostnameEndpoint(self._reactor, host, uri.port, **options))
+        try:
+            name = _checked(uri.host)
+        except UnicodeError as error:
+            raise _impossible(uri.host, error) from error
+        # In looking up an address that needs none, Twisted loses the zone.
+        kind = TCP6ClientEndpoint if "%" in name else HostnameEndpoint
+        return self.over(uri, kind(self._reactor, name, uri.port, **self._options))
 
     def over(self, uri: URI, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
         """
         TLS on top of a way to the host, where the URI asks for it.
 
-        :raises InvalidRequest: as above.
+        :raises InvalidRequest: no certificate could be for the host's name.
         """
         if uri.scheme == b"http":
             return endpoint
         host = uri.host
-        name = host.decode("ascii")
-        if isIPv6Address(name):
+        if isIPv6Address(host.decode("ascii")):
             # No certificate is for a zone of this machine's.
             host = host.partition(b"%")[0]
         try:
             creator = self._policy.creatorForNetloc(host, uri.port)
         except UnicodeError as error:
-            raise InvalidRequest(
-                f"the host {host!r} is no name that a certificate could be for: {error}"
-            ) from error
+            raise _impossible(host, error) from error
         return DirectTLSEndpoint(self._reactor, creator, endpoint)
+
+
+def _impossible(host: bytes, error: UnicodeError) -> InvalidRequest:
+    return InvalidRequest(f"the host {host!r} is no name of a host: {error}")
+
+
+def _checked(host: bytes) -> str:
+    """
+    The host as text.
+
+    :raises UnicodeError: no host can have this name. The endpoint would find this out as well, but
+        fail as if there were no such host.
+    """
+    name = host.decode("ascii")
+    if not (isIPAddress(name) or isIPv6Address(name)):
+        # Loaded when the first host is dialled: its tables are large.
+        import idna
+
+        idna.encode(name)
+    return name
 
 
 class DirectTLSFactory(TLSMemoryBIOFactory):

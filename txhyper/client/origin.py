@@ -225,8 +225,7 @@ class Origin:
             while self._waiting:
                 connection = self._room()
                 if connection is not None:
-                    lease, _ = self._waiting.popitem(last=False)
-                    self._use(lease, connection)
+                    self._use(self._waiting.popitem(last=False)[0], connection)
                 elif self._hasToDial():
                     hasDialled = True
                     self._dial()
@@ -323,7 +322,14 @@ class Origin:
         connection.whenClosed().addCallback(self._closed, connection)
         if self._waiting and dial.found is None:
             self._fresh = connection
+            # A new one has room for one request, which goes there at once, also if others are being
+            # served: by then it may be gone again, and to dial once more without an attempt that
+            # counts would have no end.
+            connection.reserve()
+            self._use(self._waiting.popitem(last=False)[0], connection)
         self.changed(connection)
+        if self._changed is None:
+            self._fresh = None
         self._timeAll()
 
     def _undialled(self, dial: Dial, error: Exception) -> None:

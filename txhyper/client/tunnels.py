@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from txhyper.errors import ConnectTimedOut, HyperError, NegotiationFailed
-from txhyper.protocol.negotiation import explain
+from txhyper.protocol.failures import explain
 from txhyper.protocol.tunnel import TunnelAddress
 
 __all__ = ["Conversation", "NamedEndpoint", "TunnelThroughProxy"]

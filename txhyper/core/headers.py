@@ -105,7 +105,10 @@ def check_target(target: bytes) -> bytes:
     :raises InvalidRequest: it holds something else, or nothing.
     """
     if not _target(target):
-        raise InvalidRequest(f"the URI {target!r} is not printable ASCII without spaces")
+        raise InvalidRequest(
+            f"the URI {target!r} is not printable ASCII without spaces: other characters are sent "
+            "in a host as IDNA (xn--), elsewhere percent-encoded"
+        )
     return target
 
 

@@ -25,7 +25,14 @@ from txhyper.errors import (
     code_name,
 )
 
-__all__ = ["INTERNAL_ERROR", "RESPONSE_DONE", "asRequestFailure", "asResponseFailure", "terminated"]
+__all__ = [
+    "INTERNAL_ERROR",
+    "RESPONSE_DONE",
+    "asRequestFailure",
+    "asResponseFailure",
+    "explain",
+    "terminated",
+]
 
 #: An error code (RFC 9113 section 7).
 INTERNAL_ERROR = 0x2
@@ -66,7 +73,7 @@ def terminated(
     if lastStreamId is not None:
         said = f" (the server's GOAWAY says {code_name(code)} {debugData[:100]!r})"
     return ConnectionTerminated(
-        f"{origin}: the connection ended before the response did: {reason.getErrorMessage()}{said}",
+        f"{origin}: the connection ended before the response did: {explain(reason.value)}{said}",
         code,
         lastStreamId,
         debugData,
@@ -77,3 +84,18 @@ def asResponseFailure(error: Exception, response: IResponse | None) -> Failure:
     """What a body's protocol is told in ``connectionLost`` when the body is not complete."""
     reasons = error.reasons if isinstance(error, RequestGenerationFailed) else [Failure(error)]
     return Failure(ResponseFailed(reasons, response))
+
+
+def explain(error: BaseException | None) -> str:
+    """
+    One line about the end of a connection.
+
+    OpenSSL tells the reasons in tuples, and service-identity the names that it looked for in vain.
+    """
+    if error is not None and error.args and isinstance(error.args[0], list):
+        reasons = [
+            str(entry[-1]) if isinstance(entry, tuple) else f"the certificate does not fit: {entry}"
+            for entry in error.args[0]
+        ]
+        return "; ".join(reasons) or "the server hung up"
+    return str(error) or type(error).__name__

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
+from OpenSSL.SSL import Error as TLSError
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IProtocol, IReactorTime
@@ -29,6 +30,7 @@ from txhyper.protocol.bodies import BytesBody
 from txhyper.protocol.body import ReadableBody
 from txhyper.protocol.ending import Ending
 from txhyper.protocol.expectation import producerOf
+from txhyper.protocol.failures import explain
 from txhyper.protocol.http11_body import BodyTransport
 from txhyper.protocol.request import Request
 from txhyper.protocol.upload import Upload
@@ -235,9 +237,9 @@ def translated(error: BaseException | None, origin: str) -> Exception:
     for inner in [error, *reasons]:
         if isinstance(inner, HyperError):
             return inner
-        if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted)):
+        if isinstance(inner, (ConnectionDone, ConnectionLost, ConnectionAborted, TLSError)):
             return ConnectionTerminated(
-                f"{origin}: the connection ended before the response: {inner}"
+                f"{origin}: the connection ended before the response: {explain(inner)}"
             )
     if isinstance(error, ResponseFailed):
         how = "; ".join(map(repr, reasons))

@@ -28,6 +28,7 @@ from zope.interface import implementer
 
 from txhyper.errors import HandshakeTerminated, HyperError, NegotiationFailed
 from txhyper.interfaces import IHTTPConnection
+from txhyper.protocol.failures import explain
 
 __all__ = ["NegotiatingFactory", "Negotiator"]
 
@@ -202,18 +203,3 @@ class NegotiatingFactory(Factory):
     def _cancelled(self, deferred: Deferred[IHTTPConnection]) -> None:
         if self._negotiator is not None:
             self._negotiator.hangUp()
-
-
-def explain(error: BaseException | None) -> str:
-    """
-    One line about a failed handshake.
-
-    OpenSSL tells the reasons in tuples, and service-identity the names that it looked for in vain.
-    """
-    if error is not None and error.args and isinstance(error.args[0], list):
-        reasons = [
-            str(entry[-1]) if isinstance(entry, tuple) else f"the certificate does not fit: {entry}"
-            for entry in error.args[0]
-        ]
-        return "; ".join(reasons) or "the server hung up"
-    return str(error) or type(error).__name__

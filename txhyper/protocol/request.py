@@ -66,7 +66,9 @@ def splitURI(uri: bytes) -> tuple[bytes, bytes, int | None, bytes]:
     port = int(digits) if digits else None
     if port is not None and not 0 < port < 65536:
         raise InvalidRequest(f"the URI {uri!r} has no valid port")
-    return scheme.lower(), host.lower(), port, path
+    # The zone of an IPv6 address is the name of an interface, as this machine spells it.
+    host, mark, zone = host.partition(b"%25")
+    return scheme.lower(), host.lower() + mark + zone, port, path
 
 
 def authorityOf(scheme: bytes, host: bytes, port: int | None) -> bytes:

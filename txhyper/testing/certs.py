@@ -36,9 +36,9 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class HostCertificate:
-    """A server's certificate and the private key that goes with it."""
+    """A server's certificate, or a client's, and the private key that goes with it."""
 
-    #: The certificate, as PEM text.
+    #: The certificate, as PEM text; those of authorities between it and a root may follow it.
     certificatePem: bytes
     #: The private key, as unencrypted PKCS #8 PEM text.
     privateKeyPem: bytes = field(repr=False)
@@ -67,10 +67,11 @@ class HostCertificate:
         # Twisted's annotations ask for pyOpenSSL's objects, and hand on whatever they are given;
         # pyOpenSSL warns of its own objects and prefers these.
         key: Any = load_pem_private_key(self.privateKeyPem, None)
-        certificate: Any = x509.load_pem_x509_certificate(self.certificatePem)
+        chain: list[Any] = [*x509.load_pem_x509_certificates(self.certificatePem)]
         return CertificateOptions(
             privateKey=key,
-            certificate=certificate,
+            certificate=chain[0],
+            extraCertChain=chain[1:],
             acceptableProtocols=list(protocols),
         )
 
@@ -118,6 +119,7 @@ def _hostCertificate(
     hostnames: Sequence[str],
     period: tuple[datetime, datetime],
     issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None,
+    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
 ) -> HostCertificate:
     """Make a key and its certificate, signed by the issuer or else by the key itself."""
     if not hostnames:
@@ -140,7 +142,7 @@ def _hostCertificate(
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         .add_extension(_keyUsage(signsCertificates=False), True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuerKey.public_key()), False
@@ -163,23 +165,31 @@ class CertificateAuthority:
     #: The authority's own certificate, as PEM text: what a client must trust.
     pem: bytes
 
-    def __init__(self, name: str = "txhyper throw-away CA") -> None:
+    def __init__(
+        self, name: str = "txhyper throw-away CA", issuer: CertificateAuthority | None = None
+    ) -> None:
+        """
+        :param issuer: who signs this authority's certificate, which is then none that anybody need
+            trust: it belongs into the chains of those that it signs itself. Without an issuer it is
+            a root.
+        """
         now = datetime.now(timezone.utc)
         self._name = _commonName(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
         publicKey = self._key.public_key()
+        signer = issuer or self
         certificate = (
             x509.CertificateBuilder()
             .subject_name(self._name)
-            .issuer_name(self._name)
+            .issuer_name(signer._name)
             .public_key(publicKey)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 365 * _DAY)
             .not_valid_after(now + 365 * _DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0 if issuer else 1), True)
             .add_extension(_keyUsage(signsCertificates=True), True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(publicKey), False)
-            .sign(self._key, SHA256())
+            .sign(signer._key, SHA256())
         )
         self.pem = certificate.public_bytes(Encoding.PEM)
 
@@ -198,6 +208,20 @@ class CertificateAuthority:
             certificate is an expired one.
         """
         return _hostCertificate(hostnames, _period(notBefore, notAfter), (self._name, self._key))
+
+    def issueClient(
+        self,
+        name: str,
+        notBefore: datetime | None = None,
+        notAfter: datetime | None = None,
+    ) -> HostCertificate:
+        """
+        Make a client's certificate, for servers that ask for one.
+
+        :param name: what the client is called; how long it is valid, see :meth:`issue`.
+        """
+        period, issuer = _period(notBefore, notAfter), (self._name, self._key)
+        return _hostCertificate([name], period, issuer, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 def selfSigned(

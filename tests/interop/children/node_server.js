@@ -1,4 +1,5 @@
-// Node's http2 server over TLS: CERTIFICATE KEY [PADDING]; prints "READY port".
+// Node's http2 server over TLS: CERTIFICATE KEY [PADDING [CLIENTS]]; prints "READY port".
+// With the certificate of an authority for CLIENTS, nobody else is let in.
 'use strict';
 
 const fs = require('node:fs');
@@ -154,6 +155,12 @@ const paths = {
     stream.respond({ ':status': 204 }, { endStream: true });
   },
 
+  // Says who asked.
+  '/who': (stream) => {
+    stream.respond({ ':status': 200 });
+    stream.end(`CN=${stream.session.socket.getPeerCertificate().subject.CN}`);
+  },
+
   // Says what it was asked.
   '/request': (stream, headers) => {
     stream.respond({ ':status': 200, 'set-cookie': ['a=1', 'b=2'] });
@@ -161,11 +168,13 @@ const paths = {
   },
 };
 
-const [certificate, key, padding] = process.argv.slice(2);
+const [certificate, key, padding, clients] = process.argv.slice(2);
 const server = http2.createSecureServer({
   cert: fs.readFileSync(certificate),
   key: fs.readFileSync(key),
   paddingStrategy: http2.constants[padding ?? 'PADDING_STRATEGY_NONE'],
+  requestCert: clients !== undefined,
+  ca: clients && fs.readFileSync(clients),
 });
 server.on('stream', (stream, headers) => {
   stream.on('error', left);
