@@ -5,7 +5,15 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import IPolicyForHTTPS
 
@@ -146,6 +154,40 @@ class TrustTests(SynchronousTestCase):
         self.assertRaises(MissingCertFile, init_context, path)
         Path(path).touch()
         self.assertRaises(InvalidRequest, init_context, path)
+
+    def test_ownCertificate(self) -> None:
+        """It shows a certificate of the client's own, whose key may stand apart or be encrypted."""
+        client = CertificateAuthority().issueClient("me")
+        certificate, both, key, encrypted = (Path(self.mktemp()) for _ in range(4))
+        certificate.write_bytes(client.certificatePem)
+        both.write_bytes(client.certificatePem + client.privateKeyPem)
+        key.write_bytes(client.privateKeyPem)
+        secret = load_pem_private_key(client.privateKeyPem, None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"s\xc3\xa9same")
+        )
+        encrypted.write_bytes(secret)
+        for cert, password in [
+            (str(both), None),
+            (str(both), "of no use"),
+            ((str(certificate), str(key)), None),
+            ((str(certificate), str(encrypted)), "s\xe9same"),
+            ((str(certificate), str(encrypted)), b"s\xc3\xa9same"),
+            ((str(certificate), str(encrypted)), lambda: "s\xe9same"),
+        ]:
+            policy = init_context(cert=cert, cert_password=password)
+            creator = policy.creatorForNetloc(b"a.test", 443)
+            connection = creator.clientConnectionForTLS(
+                TLSMemoryBIOProtocol(TLSMemoryBIOFactory(creator, True, Factory()), Protocol())
+            )
+            shown = connection.get_certificate()
+            self.assertIn("me", str(shown.to_cryptography().subject), cert)
+        self.assertRaises(
+            InvalidRequest,
+            init_context,
+            cert=(str(certificate), str(encrypted)),
+            cert_password="wrong",
+        )
+        self.assertRaises(MissingCertFile, init_context, cert=self.mktemp())
 
     def test_notAContext(self) -> None:
         """An SSLContext of the standard library is refused, with the way out."""

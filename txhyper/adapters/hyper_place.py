@@ -7,7 +7,7 @@ trust. Connects nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from twisted.internet.abstract import isIPv6Address
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
+from txhyper.client.credentials import ClientCertificate
 from txhyper.client.proxies import Proxy
 from txhyper.client.tls import defaultPolicy, policyTrusting
 from txhyper.core.header_map import HTTPHeaderMap
@@ -66,17 +67,39 @@ def spoken(forced: str | None, usual: Sequence[bytes]) -> Sequence[bytes]:
     return protocols
 
 
-def init_context(cert_path: str | None = None) -> IPolicyForHTTPS:
+def init_context(
+    cert_path: str | None = None,
+    cert: str | tuple[str, str] | None = None,
+    cert_password: str | bytes | Callable[[], str | bytes] | None = None,
+) -> IPolicyForHTTPS:
     """
-    Whom to trust, for ``ssl_context``.
+    Whom to trust, and who to be, for ``ssl_context``.
 
     :param cert_path: a file with certificate authorities, in PEM; the platform's if None.
-    :raises InvalidRequest: there is none in it.
+    :param cert: a file with a certificate of the client's own, those behind it, and its private
+        key, in PEM; or a file with the certificates and one with the key.
+    :param cert_password: for a key that is encrypted, or what returns it then.
+    :raises InvalidRequest: a file has not in it what it should have, or the password is wrong.
     :raises FileNotFoundError: there is no such file.
     """
+    own = None if cert is None else _certificate(cert, cert_password)
     if cert_path is None:
-        return defaultPolicy()
-    return policyTrusting(Path(cert_path).read_bytes())
+        return defaultPolicy(own)
+    return policyTrusting(Path(cert_path).read_bytes(), own)
+
+
+def _certificate(
+    cert: str | tuple[str, str], password: str | bytes | Callable[[], str | bytes] | None
+) -> ClientCertificate:
+    chain, key = (cert, cert) if isinstance(cert, str) else cert
+    pem = Path(key).read_bytes()
+    if b"ENCRYPTED" not in pem:
+        # It is for nothing then, as with OpenSSL.
+        password = None
+    elif callable(password):
+        password = password()
+    passphrase = None if password is None else octets_of(password)
+    return ClientCertificate(Path(chain).read_bytes(), pem, passphrase)
 
 
 def policy_of(given: object) -> IPolicyForHTTPS | None:

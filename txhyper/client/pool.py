@@ -170,10 +170,9 @@ class ConnectionPool:
         """
         Have a connection to an origin, with no request on it.
 
-        :param timeouts: the limits ``connect``, ``handshake`` and ``total`` apply.
         :return: fires with one that takes requests: at once if there is one, else when it has been
-            dialled. It is the pool's, and idle; ``persistent`` says whether it stays. Fails with
-            what dialling fails with. Cancelling it cancels the dial if nobody else waits for it.
+            dialled, and fails as dialling does. It stays the pool's. Cancelling it cancels the dial
+            if nobody else waits for it.
         """
         origin = self._origins.get(route.key)
         if origin is None:
