@@ -115,6 +115,7 @@ class HTTPConnection(Conversation, OnlyAsynchronous):
             secure.
         :param secure: whether to speak TLS; on port 443 alone if None.
         :param window_manager: the class that decides how much the server may send.
+        :param enable_push: taken, and without effect so far: servers are told not to push.
         :param ssl_context: whom to trust, an :class:`~twisted.web.iweb.IPolicyForHTTPS` such as
             :func:`~txhyper.adapters.hyper.init_context` makes; the platform's roots if None.
         :param proxy_host: by way of which HTTP proxy to connect, perhaps with its port; or a
