@@ -37,6 +37,7 @@ from txhyper.errors import (
     NotProcessed,
     PeerUnresponsive,
     ProtocolViolation,
+    PushRefused,
     ResponseTimedOut,
     SlotTimedOut,
     StreamAborted,
@@ -47,9 +48,15 @@ from txhyper.errors import (
     TotalTimedOut,
     TunnelRefused,
 )
-from txhyper.interfaces import IHTTPConnection, IHyperResponse, IReplayableBody
+from txhyper.interfaces import (
+    IHTTPConnection,
+    IHyperResponse,
+    IPushPromise,
+    IReplayableBody,
+)
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.keepalive import Liveness
+from txhyper.protocol.push import PushPromise
 from txhyper.protocol.request import Request
 from txhyper.protocol.timeouts import Timeouts
 from txhyper.protocol.tunnel import TunnelEndpoint
@@ -85,6 +92,7 @@ __all__ = [
     "HyperError",
     "IHTTPConnection",
     "IHyperResponse",
+    "IPushPromise",
     "IReplayableBody",
     "Initiator",
     "InvalidRequest",
@@ -96,6 +104,8 @@ __all__ = [
     "PeerUnresponsive",
     "ProtocolViolation",
     "Proxy",
+    "PushPromise",
+    "PushRefused",
     "ReceiptFlowControlManager",
     "Request",
     "ResponseTimedOut",

@@ -87,6 +87,12 @@ class NotProcessed(HyperError):
     retriable = True
 
 
+class PushRefused(HyperError):
+    """A promise that was not believed: the server does not speak for its origin."""
+
+    initiator = Initiator.LIBRARY
+
+
 class StreamRefused(NotProcessed):
     """The peer reset the stream with REFUSED_STREAM (RFC 9113 section 8.7)."""
 

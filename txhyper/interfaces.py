@@ -22,13 +22,20 @@ if TYPE_CHECKING:
     from txhyper.protocol.request import Request
     from txhyper.protocol.states import ConnectionState
 
-__all__ = ["IClaim", "IHTTPConnection", "IHyperResponse", "IReplayableBody"]
+__all__ = ["IClaim", "IHTTPConnection", "IHyperResponse", "IPushPromise", "IReplayableBody"]
 
 
 class IHyperResponse(IResponse):
     """A response, over HTTP/2 or HTTP/1.1."""
 
     streamId = Attribute("The id of the stream on the wire; None over HTTP/1.1.")
+    pushes = Attribute(
+        """
+        The responses that the server promises beside this one (RFC 9113 section 8.4): an
+        asynchronous iterator of :class:`IPushPromise`, which ends when this response has. Those
+        that nobody has taken from it are cancelled when the response is garbage.
+        """
+    )
 
     def whenTrailers() -> Deferred[Headers]:
         """
@@ -67,6 +74,34 @@ class IHyperResponse(IResponse):
             :exc:`~txhyper.errors.DecodingFailed` for a coding that is corrupt, cut off or not
             known here. Cancelling it gives the body up.
         :raises RuntimeError: the body has been given away already.
+        """
+
+
+class IPushPromise(Interface):
+    """
+    A response that the server will send without having been asked (RFC 9113 section 8.4).
+
+    One that is thrown away before its response has come is cancelled. No time limit runs.
+    """
+
+    request = Attribute("The request that it answers, which was never sent.")
+    method = Attribute("That request's method, ``GET`` or ``HEAD``.")
+    uri = Attribute("That request's URI.")
+    headers = Attribute("That request's fields.")
+    streamId = Attribute("The id of the stream on which it comes, an even number.")
+
+    def whenResponse() -> Deferred[IHyperResponse]:
+        """
+        :return: a fresh Deferred each time, of one and the same response. It fails with
+            :exc:`~twisted.web.client.ResponseNeverReceived` if there will be none. Cancelling it
+            cancels nothing else.
+        """
+
+    def cancel() -> None:
+        """
+        Give the response up: its stream is reset with CANCEL, and those who wait for it fail with
+        :exc:`~twisted.internet.defer.CancelledError` among their reasons. Does nothing once it is
+        complete, or somebody reads it.
         """
 
 

@@ -472,6 +472,12 @@ class ConstructionTests(SynchronousTestCase):
                 make()
             self.assertIn("the pool has its own", str(caught.exception))
 
+    def test_pushOfAPool(self) -> None:
+        """Likewise whether promises are taken."""
+        with self.assertRaises(TypeError) as caught:
+            Agent(self.reactor, pool=ConnectionPool(self.reactor), enablePush=True)
+        self.assertIn("the pool has its own", str(caught.exception))
+
     def test_wrongPolicy(self) -> None:
         """What is no policy is found out at once: a pyOpenSSL context factory, or the class."""
         for wrong in (object(), BrowserLikePolicyForHTTPS, False):

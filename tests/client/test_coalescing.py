@@ -450,3 +450,50 @@ class OriginFrameTests(CoalescingTestCase):
         connection.peer.sendOrigin(b"https://x.c.test")
         self.assertShared("x.c.test")
         self.assertApart()
+
+
+class PromiseTests(CoalescingTestCase):
+    """Promised responses (RFC 9113 section 8.4) for other origins than the request's."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pool = ConnectionPool(self.clock, coalesce=True, enablePush=True)
+
+    def isBelieved(self, authority: bytes, port: int = 443, scheme: bytes = b"https") -> bool:
+        """Whether a promise for this authority is, on a connection to a.test."""
+        deferred = self.ask("a.test", port=port)
+        if self.only().negotiator is None:
+            connection = self.only().tcp()
+            transport = connection.peer.transport
+            assert isinstance(transport, TLSTransport)
+            transport.handle = Handle(COMMON)
+            connection.tls().peer.greet()
+            self.promised = 0
+        connection = self.only()
+        stream = connection.peer.expectHeaders().streamId
+        self.promised += 2
+        fields = [
+            (b":method", b"GET"),
+            (b":scheme", scheme),
+            (b":authority", authority),
+            (b":path", b"/style.css"),
+        ]
+        connection.peer.sendPromise(stream, self.promised, fields)
+        connection.answer(stream)
+        return bool(self.successResultOf(deferred).pushes.taken())
+
+    def test_covered(self) -> None:
+        """The server may promise for the hosts of its certificate, by its own port."""
+        self.assertTrue(self.isBelieved(b"a.test"))
+        self.assertTrue(self.isBelieved(b"b.test"))
+        self.assertTrue(self.isBelieved(b"x.c.test:443"))
+        self.assertFalse(self.isBelieved(b"d.test"))
+        self.assertFalse(self.isBelieved(b"b.test:8443"))
+        self.assertFalse(self.isBelieved(b"b.test", scheme=b"http"))
+        self.assertFalse(self.isBelieved(b"192.0.2.1"))
+
+    def test_off(self) -> None:
+        """Where origins share no connections, it may promise for its own alone."""
+        self.pool = ConnectionPool(self.clock, enablePush=True)
+        self.assertFalse(self.isBelieved(b"b.test"))
+        self.assertTrue(self.isBelieved(b"a.test"))

@@ -340,6 +340,13 @@ class LavishNghttpd(Nghttpd):
     options: ClassVar[list[str]] = ["--padding=255", "--trailer", "x-trailer: behind the body"]
 
 
+class PushingNghttpd(Nghttpd):
+    """nghttp2's server, which promises two bodies with the empty one."""
+
+    label = "nghttpd, with promises"
+    options: ClassVar[list[str]] = [f"--push=/0=/{bodies.MEBIBYTE},/100"]
+
+
 class PlainNghttpd(Nghttpd):
     """nghttp2's server without TLS."""
 

@@ -114,6 +114,30 @@ def _endpoint(
     return endpoint
 
 
+def _poolFor(
+    reactor: Any,
+    pool: ConnectionPool | None,
+    windowManager: type[BaseFlowControlManager] | None,
+    enablePush: bool,
+) -> ConnectionPool:
+    """
+    An agent's pool.
+
+    :param pool: the one that was given, which has options of its own.
+    """
+    if pool is None:
+        return ConnectionPool(
+            reactor, window_manager=windowManager or FlowControlManager, enablePush=enablePush
+        )
+    if not isinstance(pool, ConnectionPool):
+        raise TypeError(f"pool {pool!r} is not a txhyper.ConnectionPool")
+    if windowManager is not None:
+        raise TypeError("a window_manager beside a pool: the pool has its own")
+    if enablePush:
+        raise TypeError("enablePush beside a pool: the pool has its own")
+    return pool
+
+
 @implementer(IAgent)
 class Agent:
     """
@@ -138,6 +162,7 @@ class Agent:
         *,
         timeouts: Timeouts | None = None,
         window_manager: type[BaseFlowControlManager] | None = None,
+        enablePush: bool = False,
         protocols: Sequence[bytes] = OFFERS,
         proxy: Proxy | ProxyChoice | None = None,
     ) -> None:
@@ -151,6 +176,8 @@ class Agent:
             :class:`~txhyper.Request` has its own.
         :param window_manager: the class that decides how much a server may send, for the pool that
             the agent makes; a pool that is given has its own.
+        :param enablePush: whether servers may promise responses that nobody has asked for (RFC 9113
+            section 8.4); likewise.
         :param protocols: what may be spoken, best first. Over TLS ``b"h2"`` and ``b"http/1.1"`` are
             offered by ALPN; ``b"h2c"`` among them means that ``http`` URIs are spoken to in HTTP/2
             without asking (prior knowledge, RFC 9113 section 3.3).
@@ -159,7 +186,8 @@ class Agent:
             returns a proxy or None. It may be asked once and not again for the same origin.
         :raises TypeError: the context factory is no
             :class:`~twisted.web.iweb.IPolicyForHTTPS`, the pool is not one of ours, or there are
-            both a pool and a window manager, or the proxy is neither a proxy nor callable.
+            both a pool and an option for the one that the agent would make, or the proxy is neither
+            a proxy nor callable.
         :raises ValueError: the window manager begins with windows that HTTP/2 does not allow, or a
             protocol is not known, or there is none to be spoken over TLS.
         """
@@ -168,7 +196,8 @@ class Agent:
             raise TypeError(f"contextFactory {policy!r} does not provide IPolicyForHTTPS")
         factory = StandardEndpointFactory(reactor, policy, connectTimeout, bindAddress)
         sharing = (id(policy), connectTimeout, bindAddress)
-        self._init(reactor, factory, sharing, pool, window_manager, timeouts, protocols)
+        pool = _poolFor(reactor, pool, window_manager, enablePush)
+        self._init(factory, sharing, pool, timeouts, protocols)
         if proxy is not None:
             self._ways = Ways(reactor, proxy, factory, connectTimeout, bindAddress)
 
@@ -181,6 +210,7 @@ class Agent:
         *,
         timeouts: Timeouts | None = None,
         window_manager: type[BaseFlowControlManager] | None = None,
+        enablePush: bool = False,
         protocols: Sequence[bytes] = OFFERS,
     ) -> Agent:
         """
@@ -193,27 +223,20 @@ class Agent:
         """
         self = cls.__new__(cls)
         sharing = id(endpointFactory)
-        self._init(reactor, endpointFactory, sharing, pool, window_manager, timeouts, protocols)
+        pool = _poolFor(reactor, pool, window_manager, enablePush)
+        self._init(endpointFactory, sharing, pool, timeouts, protocols)
         return self
 
     def _init(
         self,
-        reactor: Any,
         factory: IAgentEndpointFactory,
         sharing: object,
-        pool: ConnectionPool | None,
-        windowManager: type[BaseFlowControlManager] | None,
+        pool: ConnectionPool,
         timeouts: Timeouts | None,
         protocols: Sequence[bytes],
     ) -> None:
-        if pool is not None and not isinstance(pool, ConnectionPool):
-            raise TypeError(f"pool {pool!r} is not a txhyper.ConnectionPool")
         if not {*protocols} <= {*OFFERS, H2C} or {*protocols} <= {H2C}:
             raise ValueError(f"protocols {protocols!r} are not h2, http/1.1 or both, and h2c")
-        if pool is None:
-            pool = ConnectionPool(reactor, window_manager=windowManager or FlowControlManager)
-        elif windowManager is not None:
-            raise TypeError("a window_manager beside a pool: the pool has its own")
         self.pool = pool
         self._timeouts = timeouts
         self._factory = factory

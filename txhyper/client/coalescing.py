@@ -33,12 +33,13 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from txhyper.client.route import Place
 from txhyper.interfaces import IHTTPConnection
 from txhyper.protocol.connection import HTTP2ClientProtocol
+from txhyper.protocol.request import DEFAULT_PORTS, splitURI
 
 if TYPE_CHECKING:
     from txhyper.client.origin import Origin
-    from txhyper.client.route import Place
 
 __all__ = ["Coalescing"]
 
@@ -49,13 +50,14 @@ REMEMBERED = 1000
 class Coalescing:
     """The shared connections of one pool."""
 
-    def __init__(self, reactor: Any, origins: Mapping[Hashable, Origin]) -> None:
+    def __init__(self, reactor: Any, origins: Mapping[Hashable, Origin] | None) -> None:
         """
         :param reactor: resolves names; where it does not, nothing is shared.
-        :param origins: those that may share.
+        :param origins: those that may share; None if none may.
         """
         self._reactor = reactor
-        self._origins = origins
+        self._origins = {} if origins is None else origins
+        self._isOn = origins is not None
         self._apart: OrderedDict[Hashable, None] = OrderedDict()
 
     def search(self, origin: Origin) -> Deferred[HTTP2ClientProtocol | None] | None:
@@ -89,6 +91,19 @@ class Coalescing:
             return None
 
         return lookup.addresses.addCallback(choose)
+
+    def covers(self, connection: HTTP2ClientProtocol, place: Place | None, origin: bytes) -> bool:
+        """
+        Whether a server may promise responses for an origin that is not the request's.
+
+        :param place: where the connection's own origin is.
+        :param origin: as an ORIGIN frame has it.
+        """
+        if not self._isOn or place is None:
+            return False
+        scheme, host, port, _ = splitURI(origin)
+        other = Place(host.decode("ascii"), port or DEFAULT_PORTS[scheme], place.way)
+        return scheme == b"https" and other.isLike(place) and isFor(connection, other)
 
     def share(self, shared: IHTTPConnection, origin: Origin) -> None:
         """An origin uses a connection of another's from now on."""
@@ -134,7 +149,7 @@ class Tenants:
     def announced(self, connection: HTTP2ClientProtocol) -> None:
         """The server has said which origins the connection is for."""
         for origin in list(self.origins):
-            if not isFor(connection, cast("Place", origin.route.place)):
+            if not isFor(connection, cast(Place, origin.route.place)):
                 origin.renounce(connection)
 
 

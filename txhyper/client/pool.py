@@ -9,6 +9,7 @@ when they are handed one of these. Never sees a request's octets.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
@@ -85,6 +86,7 @@ class ConnectionPool:
         handshakeTimeout: float = 30.0,
         liveness: Liveness | None = None,
         coalesce: bool = False,
+        enablePush: bool = False,
     ) -> None:
         """
         :param reactor: for time.
@@ -96,6 +98,8 @@ class ConnectionPool:
         :param liveness: how an HTTP/2 connection finds out that its peer is gone.
         :param coalesce: whether origins may share an HTTP/2 connection, where the server's
             certificate covers them and their names lead to one address (RFC 9113 section 9.1.1).
+        :param enablePush: whether servers may promise responses that nobody has asked for
+            (RFC 9113 section 8.4).
         :param handshakeTimeout: seconds from TCP's connection to the end of the TLS handshake.
         :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
@@ -107,10 +111,11 @@ class ConnectionPool:
         self.onFrame = onFrame
         self.handshakeTimeout = handshakeTimeout
         self.liveness = liveness
+        self._enablePush = enablePush
         # Those that closeCachedConnections closes: what fails there is not sent again elsewhere.
         self.closing: set[IHTTPConnection] = set()
         self._origins: dict[Hashable, Origin] = {}
-        self.coalescing = Coalescing(reactor, self._origins if coalesce else {})
+        self.coalescing = Coalescing(reactor, self._origins if coalesce else None)
         self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
         # Made with the first connection whose age is limited.
         self._ages: Deadlines[IHTTPConnection] | None = None
@@ -205,9 +210,9 @@ class ConnectionPool:
         :param changed: told when the connection can take more than before, or none any more.
         """
         name = route.name()
-        return NegotiatingFactory(
-            name,
-            lambda: HTTP2ClientProtocol(
+
+        def makeHTTP2() -> HTTP2ClientProtocol:
+            client = HTTP2ClientProtocol(
                 self.reactor,
                 name,
                 self.bounds,
@@ -216,8 +221,13 @@ class ConnectionPool:
                 changed,
                 self.timer,
                 self.liveness,
-            ),
-            lambda: HTTP11ClientConnection(
+                self._enablePush,
+            )
+            client.covers = partial(self.coalescing.covers, client, route.place)
+            return client
+
+        def makeHTTP11() -> HTTP11ClientConnection:
+            return HTTP11ClientConnection(
                 self.reactor,
                 name,
                 self.persistent,
@@ -225,10 +235,9 @@ class ConnectionPool:
                 changed,
                 self.timer,
                 route.forwarding,
-            ),
-            offers,
-            isPriorKnowledge,
-        )
+            )
+
+        return NegotiatingFactory(name, makeHTTP2, makeHTTP11, offers, isPriorKnowledge)
 
     def tidy(self, origin: Origin) -> None:
         """Forget an origin that nothing is left of."""

@@ -33,6 +33,11 @@ class Bounds:
     #: Informational responses (1xx) before one final response.
     informational_responses: int = 100
 
+    #: Promised responses of one connection that are not complete yet (server push). The peer has
+    #: each one above it refused, with REFUSED_STREAM, and the connection lives. Each holds at most
+    #: one stream window of octets that nobody reads.
+    promises: int = 32
+
     #: Octets of control frames that wait while the transport takes nothing. Past it the peer
     #: makes us answer without reading the answers, and the connection is aborted.
     pending_control_octets: int = 1024 * 1024

@@ -52,10 +52,11 @@ class Control:
         "max_concurrent_streams",
         "max_frame_size",
         "max_header_list_size",
+        "push_enabled",
         "spoken",
     )
 
-    def __init__(self, bounds: Bounds, stream_window: int) -> None:
+    def __init__(self, bounds: Bounds, stream_window: int, enable_push: bool = False) -> None:
         self._h2 = H2Connection(
             H2Configuration(client_side=True, header_encoding=None, validate_outbound_headers=False)
         )
@@ -65,10 +66,12 @@ class Control:
             client=True,
             initial_values={
                 SettingCodes.HEADER_TABLE_SIZE: TABLE_SIZE,
-                SettingCodes.ENABLE_PUSH: 0,
+                SettingCodes.ENABLE_PUSH: int(enable_push),
                 SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
                 SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
                 SettingCodes.MAX_HEADER_LIST_SIZE: bounds.header_list_size,
+                # Of streams that the peer opens there are no others.
+                **({SettingCodes.MAX_CONCURRENT_STREAMS: bounds.promises} if enable_push else {}),
             },
         )
         # Some servers are known to stumble over it, and 0 says what its absence says.
@@ -77,6 +80,8 @@ class Control:
         self.coder = HeaderCoder(bounds.header_list_size)
         self._h2.encoder = cast(Any, self.coder)
         self._h2.decoder = cast(Any, self.coder.decoder)
+        #: Whether the peer may promise responses.
+        self.push_enabled = enable_push
         #: Whether the peer's SETTINGS have come: they are the first that it may send.
         self.spoken = False
         self._read_settings()

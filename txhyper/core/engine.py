@@ -75,13 +75,15 @@ class Engine(ReceivingHalf):
         bounds: Bounds | None = None,
         window_manager: type[BaseFlowControlManager] = FlowControlManager,
         trace: Trace | None = None,
+        enable_push: bool = False,
     ) -> None:
         """
         :param origin: the peer's name, for messages.
         :param window_manager: the class that decides about credit, see :mod:`txhyper.core.windows`.
         :param trace: called with a line of text for each frame, sent or received.
+        :param enable_push: whether the peer may promise responses (RFC 9113 section 8.4).
         """
-        super().__init__(origin, bounds or Bounds(), window_manager, trace)
+        super().__init__(origin, bounds or Bounds(), window_manager, trace, enable_push)
         # Fewer octets than a frame's header has.
         self._rest = b""
         # A frame whose header is here: type, flags and stream id; what has come of its payload,
@@ -238,7 +240,9 @@ class Engine(ReceivingHalf):
         self.last_stream_id = last
         self.goaway = (code, debug_data)
         if last < self._next_id:
-            for stream in [stream for stream in self._streams.values() if stream.id > last]:
+            # It speaks of our streams; those that the peer has promised run on.
+            ours = [stream for stream in self._streams.values() if stream.id & 1]
+            for stream in [stream for stream in ours if stream.id > last]:
                 self._closed.was_reset(stream.id)
                 self._forget(stream)
                 self._more.append((FAILED, stream, self._gone_away(stream.id), 0))

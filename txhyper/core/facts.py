@@ -19,6 +19,7 @@ SETTLED     None                     0; the peer's settings changed, see the att
 PONGED      8 octets                 0
 GONE        None                     0; GOAWAY came, see ``last_stream_id`` and ``goaway``
 ANNOUNCED   frozenset of origins     0; ``origin_set`` has changed
+PROMISED    (Stream, PromiseHead)    0; the stream is the one that the promise was sent on
 ==========  =======================  ==========================================================
 """
 
@@ -34,6 +35,7 @@ __all__ = [
     "INFORMED",
     "OPENED",
     "PONGED",
+    "PROMISED",
     "RECEIVED",
     "RESPONDED",
     "SETTLED",
@@ -43,6 +45,6 @@ __all__ = [
 ]
 
 INFORMED, RESPONDED, RECEIVED, TRAILED, FINISHED, FAILED = range(6)
-STOPPED, OPENED, SETTLED, PONGED, GONE, ANNOUNCED = range(6, 12)
+STOPPED, OPENED, SETTLED, PONGED, GONE, ANNOUNCED, PROMISED = range(6, 13)
 
 Fact = tuple[int, Any, Any, int]

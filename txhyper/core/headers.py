@@ -24,6 +24,7 @@ __all__ = [
     "SENSITIVE",
     "Field",
     "MalformedHead",
+    "PromiseHead",
     "ResponseHead",
     "check_http2",
     "check_method",
@@ -31,6 +32,7 @@ __all__ = [
     "is_number",
     "is_value",
     "list_size",
+    "parse_promise",
     "parse_response",
     "parse_trailers",
     "pseudo_fields",
@@ -51,6 +53,9 @@ FORBIDDEN = frozenset(
 
 #: Values that are secrets: never put into a compression context (RFC 7541 section 7.1).
 SENSITIVE = frozenset([b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"])
+
+#: The pseudo-header fields that a promised request has, each once.
+PROMISED = dict.fromkeys([b":method", b":scheme", b":authority", b":path"]).keys()
 
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _usual_methods = frozenset([b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
@@ -84,6 +89,22 @@ class ResponseHead:
         self.fields = fields
         #: :data:`NO_LENGTH` where there is none.
         self.content_length = content_length
+
+
+class PromiseHead:
+    """The request that a server promises to answer without being asked (RFC 9113 section 8.4)."""
+
+    __slots__ = ("authority", "fields", "method", "path", "scheme")
+
+    def __init__(
+        self, method: bytes, scheme: bytes, authority: bytes, path: bytes, fields: Sequence[Field]
+    ) -> None:
+        self.method = method
+        self.scheme = scheme
+        self.authority = authority
+        self.path = path
+        #: The fields without the pseudo-header fields, names in lower case.
+        self.fields = fields
 
 
 # -- what the caller gives ---------------------------------------------------------------------
@@ -235,6 +256,28 @@ def parse_response(fields: Sequence[Field]) -> ResponseHead:
         raise MalformedHead("the status 101 does not exist in HTTP/2 (RFC 9113 section 8.6)")
     regular = fields[1:]
     return ResponseHead(code, regular, _check_peer(regular))
+
+
+def parse_promise(fields: Sequence[Field]) -> PromiseHead:
+    """
+    A promised request's header list, checked: complete, of a method that is safe and may be cached,
+    and without content (RFC 9113 sections 8.3.1 and 8.4).
+
+    :raises MalformedHead: it is not; the text says why.
+    """
+    pseudo = dict(fields[:4])
+    if pseudo.keys() != PROMISED:
+        raise MalformedHead("the first four fields are not a request's pseudo-header fields")
+    regular = fields[4:]
+    length = _check_peer(regular)
+    method, scheme, authority, path = (pseudo[name] for name in PROMISED)
+    if method not in (b"GET", b"HEAD"):
+        raise MalformedHead(f"a promise of the method {method!r}, which is not safe")
+    if length > 0:
+        raise MalformedHead(f"a promise of a request with {length} octets of content")
+    if not (_target(authority) and _target(path) and path.startswith(b"/")):
+        raise MalformedHead("a promise without a valid authority and path")
+    return PromiseHead(method, scheme, authority, path, regular)
 
 
 def parse_trailers(fields: Sequence[Field]) -> Sequence[Field]:

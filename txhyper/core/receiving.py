@@ -22,6 +22,7 @@ from txhyper.core.facts import (
     FINISHED,
     INFORMED,
     OPENED,
+    PROMISED,
     RECEIVED,
     RESPONDED,
     STOPPED,
@@ -29,7 +30,7 @@ from txhyper.core.facts import (
     Fact,
 )
 from txhyper.core.frames import FrameError
-from txhyper.core.headers import MalformedHead, show
+from txhyper.core.headers import MalformedHead, parse_promise, show
 from txhyper.core.sending import SendingHalf, Trace
 from txhyper.core.streams import AWAITING_HEAD, ENDED, Stream
 from txhyper.core.windows import BaseFlowControlManager
@@ -57,10 +58,12 @@ class ReceivingHalf(SendingHalf):
         bounds: Bounds,
         window_manager: type[BaseFlowControlManager],
         trace: Trace | None,
+        enable_push: bool,
     ) -> None:
-        super().__init__(origin, bounds, window_manager, trace)
-        # The header block that is being received: stream id, END_STREAM, its parts.
-        self._block: tuple[int, bool, list[bytes]] | None = None
+        super().__init__(origin, bounds, window_manager, trace, enable_push)
+        # The header block that is being received: stream id, END_STREAM, the stream that is
+        # promised by it or 0, its parts.
+        self._block: tuple[int, bool, int, list[bytes]] | None = None
         # Facts that follow the one a method has returned.
         self._more: deque[Fact] = deque()
 
@@ -118,14 +121,14 @@ class ReceivingHalf(SendingHalf):
         end = bool(flags & frames.END_STREAM)
         if flags & frames.END_HEADERS:
             return self._block_received(stream_id, end, payload)
-        self._block = (stream_id, end, [payload])
+        self._block = (stream_id, end, 0, [payload])
         return None
 
     def _continuation(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:
         """CONTINUATION (section 6.10), bounded in number and in octets."""
         if self._block is None:
             raise FrameError(ErrorCodes.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
-        _, end, parts = self._block
+        _, end, promised, parts = self._block
         parts.append(payload)
         if len(parts) > self.bounds.continuation_frames + 1:
             raise self._exceeded("continuation_frames", "CONTINUATION frames in a header block")
@@ -134,7 +137,10 @@ class ReceivingHalf(SendingHalf):
         if not flags & frames.END_HEADERS:
             return None
         self._block = None
-        return self._block_received(stream_id, end, b"".join(parts))
+        block = b"".join(parts)
+        if promised:
+            return self._promise_received(stream_id, promised, block)
+        return self._block_received(stream_id, end, block)
 
     def _exceeded(self, bound: str, what: str) -> BoundExceeded:
         self.close(ErrorCodes.ENHANCE_YOUR_CALM)
@@ -199,10 +205,7 @@ class ReceivingHalf(SendingHalf):
 
     def _late(self, stream_id: int) -> None:
         """A frame of a stream that is not open: forgiven, or an error of the connection."""
-        if not stream_id & 1 or stream_id >= self._next_id:
-            raise FrameError(
-                ErrorCodes.PROTOCOL_ERROR, f"a frame of stream {stream_id}, which is idle"
-            )
+        self._closed_by_now(stream_id)
         if not self._closed.forgives(stream_id):
             raise FrameError(
                 ErrorCodes.STREAM_CLOSED, f"a frame of stream {stream_id} after its END_STREAM"
@@ -234,7 +237,7 @@ class ReceivingHalf(SendingHalf):
 
     def _closed_by_now(self, stream_id: int) -> None:
         """RST_STREAM and WINDOW_UPDATE may cross our own end of a stream, but not its start."""
-        if not stream_id & 1 or stream_id >= self._next_id:
+        if stream_id >= self._next_id if stream_id & 1 else stream_id > self._promised_id:
             raise FrameError(
                 ErrorCodes.PROTOCOL_ERROR, f"a frame of stream {stream_id}, which is idle"
             )
@@ -244,9 +247,58 @@ class ReceivingHalf(SendingHalf):
         if len(payload) != 5:
             raise FrameError(ErrorCodes.FRAME_SIZE_ERROR, "PRIORITY of other than 5 octets")
 
-    def _push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
-        """PUSH_PROMISE: ENABLE_PUSH was 0 in our first SETTINGS (section 6.6)."""
-        raise FrameError(ErrorCodes.PROTOCOL_ERROR, "PUSH_PROMISE although push is disabled")
+    def _push_promise(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:
+        """PUSH_PROMISE (section 6.6); ENABLE_PUSH was 0 in our first SETTINGS unless asked for."""
+        if not self._control.push_enabled:
+            raise FrameError(ErrorCodes.PROTOCOL_ERROR, "PUSH_PROMISE although push is disabled")
+        if flags & frames.PADDED:
+            payload = frames.without_padding(payload)
+        if len(payload) < 4:
+            raise FrameError(ErrorCodes.FRAME_SIZE_ERROR, "PUSH_PROMISE without a stream's id")
+        promised = int.from_bytes(payload[:4], "big") & frames.STREAM_MASK
+        if promised & 1 or promised <= self._promised_id:
+            raise FrameError(
+                ErrorCodes.PROTOCOL_ERROR,
+                f"a promise of stream {promised}, which is not a new one of the server's",
+            )
+        if not stream_id & 1:
+            raise FrameError(ErrorCodes.PROTOCOL_ERROR, "a promise on a promised stream")
+        self._promised_id = promised
+        if flags & frames.END_HEADERS:
+            return self._promise_received(stream_id, promised, payload[4:])
+        self._block = (stream_id, False, promised, [payload[4:]])
+        return None
+
+    def _promise_received(self, stream_id: int, promised: int, block: bytes) -> Fact | None:
+        """A whole promise: the header list of the request that is answered without being sent."""
+        parent = self._streams.get(stream_id)
+        if parent is None:
+            self._late(stream_id)
+        elif parent.receiving == ENDED:
+            raise FrameError(ErrorCodes.PROTOCOL_ERROR, "a promise after END_STREAM")
+        decoded = self._control.coder.decode(block)
+        if self._trace is not None:
+            self._trace(f"received promised fields stream={promised} {show(decoded.fields)}")
+        code = None
+        try:
+            head = parse_promise(decoded.fields)
+        except MalformedHead as error:
+            if self._trace is not None:
+                self._trace(f"refused the promise of stream {promised}: {error}")
+            code = ErrorCodes.PROTOCOL_ERROR
+        if parent is None:
+            # It crossed our RST_STREAM: nobody waits for it (section 6.6).
+            code = ErrorCodes.CANCEL
+        elif self._promises >= self.bounds.promises:
+            code = ErrorCodes.REFUSED_STREAM
+        if code is not None:
+            self.output.append(frames.pack_reset(promised, code))
+            self._closed.was_reset(promised)
+            return None
+        stream = Stream(promised, None, head.method, self._stream_window, False)
+        self._streams[promised] = stream
+        self._promises += 1
+        return PROMISED, parent, (stream, head), 0
 
     def _window_update(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:
         """WINDOW_UPDATE of a stream (section 6.9)."""

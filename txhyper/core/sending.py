@@ -39,6 +39,8 @@ class SendingHalf:
         "_granted",
         "_manager_class",
         "_next_id",
+        "_promised_id",
+        "_promises",
         "_receive_window",
         "_stream_window",
         "_streams",
@@ -60,6 +62,7 @@ class SendingHalf:
         bounds: Bounds,
         window_manager: type[BaseFlowControlManager],
         trace: Trace | None,
+        enable_push: bool,
     ) -> None:
         self.origin = origin
         self.bounds = bounds
@@ -76,11 +79,14 @@ class SendingHalf:
         # Looked up once: most classes want to know no more than increase_window_size tells them.
         self._tells_received = window_manager.received is not BaseFlowControlManager.received
         self._tells_consumed = window_manager.consumed is not BaseFlowControlManager.consumed
-        self._control = Control(self.bounds, self._stream_window)
+        self._control = Control(self.bounds, self._stream_window, enable_push)
         self._trace = trace
         self._streams: dict[int, Stream] = {}
         self._closed = ClosedStreams()
         self._next_id = 1
+        # The latest stream that the peer has promised a response on, and how many are open.
+        self._promised_id = 0
+        self._promises = 0
         #: What the connection as a whole may still send.
         self.send_window = FIRST_CONNECTION_WINDOW
         #: The last stream that the peer's GOAWAY promises to finish; None before one came.
@@ -112,6 +118,11 @@ class SendingHalf:
     def exhausted(self) -> bool:
         """Whether no stream id is left (RFC 9113 section 5.1.1)."""
         return self._next_id > frames.STREAM_MASK
+
+    @property
+    def promises(self) -> int:
+        """How many promised responses are not complete."""
+        return self._promises
 
     @property
     def octets_received(self) -> int:
@@ -251,14 +262,16 @@ class SendingHalf:
         self.output.append(self._control.ping(payload))
 
     def close(self, code: int = ErrorCodes.NO_ERROR, debug_data: bytes = b"") -> None:
-        """Queue GOAWAY, the last thing that is sent. No stream of the peer's was processed."""
-        self.output.append(frames.pack_goaway(0, code, debug_data))
+        """Queue GOAWAY, the last thing that is sent."""
+        self.output.append(frames.pack_goaway(self._promised_id, code, debug_data))
 
     def _forget(self, stream: Stream) -> None:
         """The stream is closed."""
         stream.closed = True
         stream.sending = False
         del self._streams[stream.id]
+        if not stream.id & 1:
+            self._promises -= 1
 
     def take(self) -> bytes:
         """The octets to send, in order; they are gone from here."""

@@ -83,6 +83,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol
         onCapacity: Callable[[HTTP2ClientProtocol], None] | None = None,
         timer: Timer | None = None,
         liveness: Liveness | None = None,
+        enablePush: bool = False,
     ) -> None:
         """
         :param reactor: for time, and for what has to wait until the next turn.
@@ -91,13 +92,14 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol
         :param onFrame: called with one line of text for each frame sent or received.
         :param timer: for the time limits of requests; one of its own if None.
         :param liveness: how it finds out that the peer is gone.
+        :param enablePush: whether the peer may promise responses (RFC 9113 section 8.4).
         :raises ValueError: the window manager begins with windows that HTTP/2 does not allow.
         """
         super().__init__()
         self.origin = origin
         self.onCapacity = onCapacity
         self._reactor = reactor
-        self._engine = Engine(origin, bounds, window_manager, onFrame)
+        self._engine = Engine(origin, bounds, window_manager, onFrame, enablePush)
         self._admission: Admission[Exchange] = Admission()
         self._outbound = Outbound()
         self._wire = Wire(reactor, self._engine, self._outbound, self._closed, self._failAll)
@@ -108,7 +110,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol
         self._keepAlive = KeepAlive(
             reactor, liveness or Liveness(), self, self._recovered, self._unresponsive
         )
-        self._wire.suspect = self._suspect
+        self._wire.suspect, self._wire.covers = self._suspect, self._covers
         self._closing = self._isAdmitting = False
         self.issued = self._octetsReceived = 0
 
@@ -116,8 +118,8 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol
 
     @property
     def openCount(self) -> int:
-        """Slots in use: open streams, and slots reserved."""
-        return self._admission.in_use
+        """Slots in use: open streams, those that the peer has promised too, and slots reserved."""
+        return self._admission.in_use + self._engine.promises
 
     @property
     def capacity(self) -> int:
@@ -230,7 +232,9 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol
         # Before what is queued is forgotten: a tunnel has to know whether it has all left.
         exchange.closed()
         self._outbound.discard(stream)
-        self._admission.release()
+        # A promised stream has no slot.
+        if stream.id & 1:
+            self._admission.release()
         self._freed()
 
     def _freed(self) -> None:
@@ -245,9 +249,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol
                 self._start(exchange)
         finally:
             self._isAdmitting = False
-        if not self._admission.in_use and (
-            self._closing or self._engine.last_stream_id is not None
-        ):
+        if not self.openCount and (self._closing or self._engine.last_stream_id is not None):
             self._farewell()
         if self.onCapacity is not None and not self._admission.waiting:
             self.onCapacity(self)
@@ -393,4 +395,5 @@ FACTS: list[Callable[[HTTP2ClientProtocol, Any, Any, int], None]] = [
     HTTP2ClientProtocol._onPonged,
     HTTP2ClientProtocol._onGone,
     HTTP2ClientProtocol._onAnnounced,
+    lambda self, stream, value, size: stream.owner.promised(*value),
 ]

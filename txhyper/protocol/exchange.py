@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed
 
-from txhyper.core.headers import ResponseHead, check_http2
-from txhyper.core.streams import ENDED
-from txhyper.errors import BodyTimedOut, HyperError, ResponseTimedOut
+from txhyper.core.headers import PromiseHead, ResponseHead, check_http2
+from txhyper.core.origin_set import normal_origin
+from txhyper.core.streams import ENDED, Stream
+from txhyper.errors import BodyTimedOut, HyperError, PushRefused, ResponseTimedOut
 from txhyper.interfaces import IClaim
 from txhyper.protocol.expectation import producerOf
+from txhyper.protocol.push import PromisedExchange
 from txhyper.protocol.reading import CANCEL, ReadingSide
 from txhyper.protocol.response import Response
 from txhyper.protocol.tunnel_body import TunnelBody
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
-#: An RST_STREAM code (RFC 9113 section 7).
-NO_ERROR = 0x0
+#: RST_STREAM codes (RFC 9113 section 7).
+NO_ERROR, PROTOCOL_ERROR = 0x0, 0x1
 
 
 class Exchange(ReadingSide):
@@ -118,6 +120,22 @@ class Exchange(ReadingSide):
         if head.status == 100 and self._upload is not None:
             self._upload.proceed()
         self.request.inform(head.status, head.fields)
+
+    def promised(self, stream: Stream, head: PromiseHead) -> None:
+        """A response is promised that nobody has asked for (RFC 9113 section 8.4)."""
+        promised = PromisedExchange(self._wire, stream, head)
+        promise = promised.handOut()
+        origin = normal_origin(head.scheme + b"://" + head.authority)
+        own = normal_origin(self.request.scheme + b"://" + self.request.authority)
+        if origin is None or (origin != own and not self._wire.covers(origin)):
+            error = PushRefused(
+                f"{promised.name}: a promise of {promise.uri!r}, for which the server does not "
+                "speak (RFC 9113 section 8.4, PROTOCOL_ERROR)"
+            )
+            self._log.debug("{error}", error=error)
+            promised.refuse(PROTOCOL_ERROR)
+        elif not self.request.promised(promise):
+            self.pushes().put(promise)
 
     def responded(self, head: ResponseHead) -> None:
         """The final response's head has come."""

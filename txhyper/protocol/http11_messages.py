@@ -32,6 +32,7 @@ from txhyper.protocol.ending import Ending
 from txhyper.protocol.expectation import producerOf
 from txhyper.protocol.failures import explain
 from txhyper.protocol.http11_body import BodyTransport
+from txhyper.protocol.pushes import NO_PUSHES
 from txhyper.protocol.request import Request
 from txhyper.protocol.upload import Upload
 
@@ -50,6 +51,7 @@ class HTTP11Response(
     """
 
     streamId = None
+    pushes = NO_PUSHES
 
     def __init__(
         self,

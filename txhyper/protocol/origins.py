@@ -32,12 +32,18 @@ class AnnouncedOrigins:
         (section 2.4); one that is not in it, never, if this is not None.
 
     :ivar onOriginSet: called with the connection each time ``originSet`` has changed.
+    :ivar covers: told an origin, says whether the server may promise responses for it (RFC 9113
+        section 8.4) as if it were the request's own. It may not where this is None.
     """
 
     originSet: frozenset[bytes] | None = None
     onOriginSet: Callable[[Any], None] | None = None
+    covers: Callable[[bytes], bool] | None = None
 
     transport: Any
+
+    def _covers(self, origin: bytes) -> bool:
+        return self.covers is not None and self.covers(origin)
 
     def _onAnnounced(self, stream: None, value: frozenset[bytes], size: int) -> None:
         # Without TLS nobody has shown that it may speak for any origin at all.

@@ -26,6 +26,7 @@ from txhyper.core.streams import ENDED
 from txhyper.errors import StreamAborted
 from txhyper.protocol.ending import COMPLETE, Ending
 from txhyper.protocol.failures import RESPONSE_DONE, asResponseFailure
+from txhyper.protocol.pushes import NO_PUSHES, Pushes
 
 if TYPE_CHECKING:
     from txhyper.core.bounds import Bounds
@@ -54,6 +55,7 @@ class ReadingSide:
         "_inbound",
         "_isFramed",
         "_limits",
+        "_pushes",
         "_reader",
         "_response",
         "_wire",
@@ -79,6 +81,8 @@ class ReadingSide:
         self._ending: Ending | None = None
         # Why the body is not complete.
         self._error: Exception | None = None
+        # Made when a response is promised beside this one, or somebody asks for such.
+        self._pushes: Pushes | None = None
 
     @property
     def name(self) -> str:
@@ -176,6 +180,8 @@ class ReadingSide:
             self._reset(CANCEL)
             if self._ending is not None:
                 self._ending.over(self._error)
+            if self._pushes is not None:
+                self._pushes.over()
 
     # -- the body ------------------------------------------------------------------------------
 
@@ -249,6 +255,12 @@ class ReadingSide:
                 self._ending.over(self._error)
         return self._ending.whenTrailers()
 
+    def pushes(self) -> Pushes:
+        """The promises that come with this response."""
+        if self._pushes is None:
+            self._pushes = NO_PUSHES if self._isComplete else Pushes()
+        return self._pushes
+
     @property
     def _isComplete(self) -> bool:
         """Whether nothing more will come of the response."""
@@ -260,6 +272,8 @@ class ReadingSide:
             self._limits.over()
         if self._ending is not None:
             self._ending.over(self._error)
+        if self._pushes is not None:
+            self._pushes.over()
         reader, response = self._reader, self._response
         if self._inbound is None and reader is not None and response is not None:
             self._conclude(reader, response)
@@ -276,7 +290,7 @@ class ReadingSide:
             reason = asResponseFailure(self._error, response)
             ending = self._ending or Ending()
             ending.over(self._error)
-        response.concluded(ending)
+        response.concluded(ending, self._pushes or NO_PUSHES)
         try:
             reader.connectionLost(reason)
         except Exception as raised:  # noqa: BLE001 - as for dataReceived

@@ -24,7 +24,7 @@ from txhyper.core.headers import (
     trailer_fields,
 )
 from txhyper.errors import InvalidRequest, TimedOut
-from txhyper.interfaces import IReplayableBody
+from txhyper.interfaces import IPushPromise, IReplayableBody
 from txhyper.protocol.bodies import asProducer
 from txhyper.protocol.timeouts import RequestLimits, Timeouts, Timer
 
@@ -101,6 +101,7 @@ class Request:
         "_fields",
         "_headers",
         "_onInformational",
+        "_onPush",
         "_trailers",
         "absoluteURI",
         "authority",
@@ -126,6 +127,7 @@ class Request:
         trailers: Headers | Callable[[], Headers] | None = None,
         timeouts: Timeouts | None = None,
         onInformational: Callable[[int, Headers], object] | None = None,
+        onPush: Callable[[IPushPromise], object] | None = None,
     ) -> None:
         """
         :param uri: an absolute URI.
@@ -142,6 +144,10 @@ class Request:
         :param timeouts: the time limits; those of the agent if None.
         :param onInformational: called with the status and the headers of each informational
             response (1xx), such as 103 Early Hints (RFC 8297). What it raises is logged.
+        :param onPush: called with each :class:`~txhyper.PushPromise` that comes with the response,
+            before or after its head; ``response.pushes`` then has none. One that it does not keep
+            is cancelled. What it raises is logged. Nothing is promised where the pool does not ask
+            for it (``enablePush``).
         :raises InvalidRequest: the method, the URI, the body or a trailer field is not valid.
         """
         scheme, host, port, path = splitURI(uri)
@@ -155,6 +161,7 @@ class Request:
         else:
             raise InvalidRequest(f"trailers are Headers, or what makes them, not {trailers!r}")
         self._onInformational = onInformational
+        self._onPush: Callable[[IPushPromise], object] | None = onPush
         self.timeouts: Timeouts | None = timeouts
 
     @classmethod
@@ -198,6 +205,7 @@ class Request:
         self.isInFlight = False
         self._trailers = None
         self._onInformational = None
+        self._onPush = None
         self.timeouts = None
         #: Made by whoever sends it, if it has time limits.
         self.limits: RequestLimits | None = None
@@ -320,6 +328,20 @@ class Request:
                 self._onInformational(status, asHeaders(fields))
             except Exception:  # noqa: BLE001 - a user's code must not end a connection that is shared
                 self._log.failure("onInformational of {uri!r} raised", uri=self.absoluteURI)
+
+    def promised(self, promise: IPushPromise) -> bool:
+        """
+        A response is promised beside the one that was asked for.
+
+        :return: whether somebody was told.
+        """
+        if self._onPush is None:
+            return False
+        try:
+            self._onPush(promise)
+        except Exception:  # noqa: BLE001 - a user's code must not end a connection that is shared
+            self._log.failure("onPush of {uri!r} raised", uri=self.absoluteURI)
+        return True
 
 
 def asHeaders(fields: Iterable[Field]) -> Headers:

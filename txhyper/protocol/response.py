@@ -19,6 +19,7 @@ from txhyper.core.streams import UNBOUNDED
 from txhyper.interfaces import IHyperResponse
 from txhyper.protocol.body import ReadableBody
 from txhyper.protocol.ending import COMPLETE, Ending
+from txhyper.protocol.pushes import NO_PUSHES, Pushes
 from txhyper.protocol.request import asHeaders
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from txhyper.core.headers import Field, ResponseHead
     from txhyper.protocol.exchange import Exchange
+    from txhyper.protocol.push import PromisedExchange
 
 __all__ = ["Response"]
 
@@ -52,6 +54,7 @@ class Response(ReadableBody):
         "_head",
         "_headers",
         "_isDelivered",
+        "_pushes",
         "code",
         "length",
         "previousResponse",
@@ -61,10 +64,13 @@ class Response(ReadableBody):
 
     version = (b"HTTP", 2, 0)
 
-    def __init__(self, exchange: Exchange, head: ResponseHead, remaining: int) -> None:
+    def __init__(
+        self, exchange: Exchange | PromisedExchange, head: ResponseHead, remaining: int
+    ) -> None:
         # Until the body has ended, and then how it ended.
-        self._exchange: Exchange | None = exchange
+        self._exchange: Exchange | PromisedExchange | None = exchange
         self._ending: Ending = COMPLETE
+        self._pushes = NO_PUSHES
         self._isDelivered = False
         self._bounds = exchange.bounds
         self._head = head
@@ -122,10 +128,16 @@ class Response(ReadableBody):
             return self._ending.whenTrailers()
         return self._exchange.whenTrailers()
 
-    def concluded(self, ending: Ending) -> None:
-        """The body's reader has had everything: what remains is how it ended."""
+    @property
+    def pushes(self) -> Pushes:
+        """As :attr:`txhyper.interfaces.IHyperResponse.pushes`."""
+        return self._pushes if self._exchange is None else self._exchange.pushes()
+
+    def concluded(self, ending: Ending, pushes: Pushes) -> None:
+        """The body's reader has had everything: what remains is how it ended, and the promises."""
         self._exchange = None
         self._ending = ending
+        self._pushes = pushes
 
     def __del__(self) -> None:
         if not self._isDelivered and self._exchange is not None:

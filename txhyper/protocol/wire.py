@@ -75,6 +75,7 @@ class Wire:
         "_timer",
         "_transport",
         "bounds",
+        "covers",
         "octetsSent",
         "origin",
         "over",
@@ -114,6 +115,8 @@ class Wire:
         self._forced = 0
         #: Called when something has not come in time; the connection sets it.
         self.suspect: Callable[[], None] = _nothing
+        #: Whether the server may speak for another origin than the request's; likewise.
+        self.covers: Callable[[bytes], bool]
         #: How many octets have been written.
         self.octetsSent = 0
         #: Whether nothing may be written any more.

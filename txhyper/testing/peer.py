@@ -284,6 +284,21 @@ class ScriptedPeer:
         """GOAWAY."""
         self.send(frames.pack_goaway(lastStreamId, code, debugData))
 
+    def promise(self, streamId: int, promisedId: int, fields: Iterable[Field]) -> bytes:
+        """A PUSH_PROMISE frame, not sent."""
+        block = promisedId.to_bytes(4, "big") + self.encoder.encode(list(fields))
+        return self.frame(frames.PUSH_PROMISE, frames.END_HEADERS, streamId, block)
+
+    def sendPromise(self, streamId: int, promisedId: int, fields: Iterable[Field]) -> None:
+        """
+        A response to a request that the client has not sent.
+
+        :param streamId: the stream of the request beside whose response it comes.
+        :param promisedId: the stream on which it will come, an even number.
+        :param fields: of the request that it answers.
+        """
+        self.send(self.promise(streamId, promisedId, fields))
+
     def sendOrigin(self, *origins: bytes) -> None:
         """ORIGIN with these entries, whatever they are (RFC 8336 section 2.1)."""
         self.send(frames.pack_origin(origins))

@@ -50,6 +50,18 @@ function tunnel(stream, authority) {
 // The request that has had its hints, and gets its response when somebody asks for /release.
 let hinted = null;
 
+// Promises a body, if the client takes promises.
+function push(stream, size) {
+  if (stream.pushAllowed) {
+    stream.pushStream({ ':path': `/${size}` }, (error, pushed) => {
+      if (!error) {
+        pushed.on('error', left);
+        download(pushed, size);
+      }
+    });
+  }
+}
+
 const paths = {
   '/upload': upload,
 
@@ -153,6 +165,25 @@ const paths = {
   '/origins': (stream) => {
     stream.session.origin('https://b.test:443', 'https://c.test:8443');
     stream.respond({ ':status': 204 }, { endStream: true });
+  },
+
+  // Promises three bodies, the last one when the response has begun.
+  '/push': (stream) => {
+    push(stream, MEBIBYTE);
+    push(stream, 1000);
+    stream.respond({ ':status': 200 });
+    stream.write('a ');
+    push(stream, 0);
+    stream.end('page');
+  },
+
+  // Promises a thousand.
+  '/push/1000': (stream) => {
+    for (let number = 0; number < 1000; number += 1) {
+      push(stream, 1000);
+    }
+    stream.respond({ ':status': 200 });
+    stream.end('a page');
   },
 
   // Says who asked.
