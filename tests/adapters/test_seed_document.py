@@ -26,6 +26,7 @@ from txhyper import (
 from txhyper.adapters.hyper import (
     ConnectionError,  # noqa: A004 - so it is called there
     HTTP20Error,
+    HTTP20Push,
     HTTPResponse,
     InvalidResponseError,
     ProtocolError,
@@ -262,6 +263,55 @@ class AdvancedTests(SeedTestCase):
         self.assertEqual(300000, len(self.run_(session())))
         # The connection's instance and the stream's.
         self.assertEqual(600000, sum(seen))
+
+    def test_318_serverPush(self) -> None:
+        """3.1.8: promises so far, then those that came with the body; each is a response."""
+
+        def pushing(request: ServerRequest, responder: Responder) -> None:
+            responder.push(b"/get")
+            responder.respond(200, [], b"the page")
+            responder.push(b"/ip")
+
+        self.loopback.site.add("/pushing", pushing)
+
+        async def session() -> tuple[list[bytes], dict[str, Any]]:
+            async with self.http20(enable_push=True) as conn:
+                conn.request("GET", "/pushing")
+                response = await conn.get_response()
+                paths = []
+                pushes = []
+                async for push in conn.get_pushes():  # all pushes promised so far
+                    paths.append(push.path)
+                    pushes.append(push)
+                self.assertEqual(b"the page", await response.read())
+                async for push in conn.get_pushes():  # all other pushes
+                    paths.append(push.path)
+                    pushes.append(push)
+                pushed = await pushes[0].get_response()
+                pushes[1].cancel()
+                return paths, json.loads(await pushed.read())
+
+        paths, shown = self.run_(session())
+        self.assertEqual([b"/get", b"/ip"], paths)
+        self.assertEqual("https://http2bin.org/get", shown["url"])
+
+    def test_318_notAsked(self) -> None:
+        """3.1.8: "the HTTP20Connection object must be constructed with enable_push=True"."""
+
+        def pushing(request: ServerRequest, responder: Responder) -> None:
+            responder.push(b"/get")
+            responder.respond(200)
+
+        self.loopback.site.add("/pushing", pushing)
+
+        async def session() -> list[HTTP20Push]:
+            async with self.http20() as conn:
+                conn.request("GET", "/pushing")
+                response = await conn.get_response()
+                await response.read()
+                return [push async for push in conn.get_pushes(capture_all=True)]
+
+        self.assertEqual([], self.run_(session()))
 
     def test_319_nghttp2(self) -> None:
         """3.1.9: which HPACK coder is there changes nothing and takes no configuration."""

@@ -38,6 +38,7 @@ from txhyper.adapters.hyper_place import (
     proxy_of,
     spoken,
 )
+from txhyper.adapters.hyper_pushes import HTTP20Push
 from txhyper.adapters.hyper_response import HTTPResponse, OnlyAsynchronous
 from txhyper.client.agent import Agent
 from txhyper.client.pool import ConnectionPool
@@ -57,6 +58,7 @@ __all__ = [
     "HTTP11Connection",
     "HTTP20Connection",
     "HTTP20Error",
+    "HTTP20Push",
     "HTTPConnection",
     "HTTPResponse",
     "InvalidResponseError",
@@ -115,7 +117,8 @@ class HTTPConnection(Conversation, OnlyAsynchronous):
             secure.
         :param secure: whether to speak TLS; on port 443 alone if None.
         :param window_manager: the class that decides how much the server may send.
-        :param enable_push: taken, and without effect so far: servers are told not to push.
+        :param enable_push: whether the server may promise responses that nobody has asked for, see
+            :meth:`get_pushes`.
         :param ssl_context: whom to trust, an :class:`~twisted.web.iweb.IPolicyForHTTPS` such as
             :func:`~txhyper.adapters.hyper.init_context` makes; the platform's roots if None.
         :param proxy_host: by way of which HTTP proxy to connect, perhaps with its port; or a
@@ -142,7 +145,10 @@ class HTTPConnection(Conversation, OnlyAsynchronous):
         if reactor is None:
             from twisted.internet import reactor
         pool = ConnectionPool(
-            reactor, bounds=bounds, window_manager=window_manager or FlowControlManager
+            reactor,
+            bounds=bounds,
+            window_manager=window_manager or FlowControlManager,
+            enablePush=enable_push,
         )
         proxy = proxy_of(proxy_host, proxy_port, proxy_headers)
         protocols = spoken(force_proto, self._protocols)

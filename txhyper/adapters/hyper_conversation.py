@@ -7,12 +7,14 @@ Owns the ids, and which responses have not been taken. Connects and closes nothi
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from twisted.internet.defer import Deferred
 
 from txhyper.adapters.hyper_place import base_of, octets_of
+from txhyper.adapters.hyper_pushes import HTTP20Push
 from txhyper.adapters.hyper_requests import Outgoing
 from txhyper.adapters.hyper_response import HTTPResponse
 from txhyper.client.agent import Agent
@@ -41,6 +43,7 @@ class Conversation:
         self._latest: int | None = None
         # Those that somebody still has.
         self._responses: WeakSet[HTTPResponse] = WeakSet()
+        self._answers: WeakValueDictionary[int, HTTPResponse] = WeakValueDictionary()
 
     # -- requests in one go ------------------------------------------------------------------------
 
@@ -100,6 +103,38 @@ class Conversation:
 
     #: As :mod:`http.client` calls it.
     getresponse = get_response
+
+    def get_pushes(
+        self, stream_id: int | None = None, capture_all: bool = False
+    ) -> AsyncIterator[HTTP20Push]:
+        """
+        What the server has promised beside a response (RFC 9113 section 8.4), each promise once.
+
+        Nothing is promised unless the connection was made with ``enable_push``. Promises that are
+        taken by nobody are cancelled with the response, when that is thrown away.
+
+        :param stream_id: the request's id; that of the last request if None.
+        :param capture_all: whether to wait for more, until the response has ended: for which
+            somebody has to read it, if it does not fit into the stream's window.
+        :return: an asynchronous iterator. Without ``capture_all`` it waits for nothing. It may be
+            left and taken up again.
+        :raises InvalidRequest: there is no such request.
+        """
+        if stream_id is None:
+            stream_id = self._next_id - 2
+        if not self._is_past(stream_id):
+            raise self._unknown(stream_id, "")
+        return self._pushes(stream_id, capture_all)
+
+    async def _pushes(self, stream_id: int, waits: bool) -> AsyncIterator[HTTP20Push]:
+        answers, arrived = self._answers, self._responses.add
+        outgoing = self._requests.get(stream_id)
+        if waits and outgoing is not None:
+            await outgoing.when_told()
+        response = answers.get(stream_id)
+        if response is not None:
+            async for promise in response.promises(waits):
+                yield HTTP20Push(promise, self._name, arrived)
 
     # -- requests piece by piece -------------------------------------------------------------------
 
@@ -173,13 +208,19 @@ class Conversation:
 
     def _outgoing(self, method: str | bytes, url: str | bytes) -> Outgoing:
         uri = self._uri(octets_of(method), octets_of(url))
-        responses, requests = self._responses, self._requests
+        responses, answers, requests = self._responses, self._answers, self._requests
+        stream_id = self._next_id
+
+        def arrived(response: HTTPResponse) -> None:
+            responses.add(response)
+            answers[stream_id] = response
+
         return Outgoing(
-            self._next_id,
+            stream_id,
             self._name,
             octets_of(method),
             uri,
-            responses.add,
+            arrived,
             lambda stream_id: requests.pop(stream_id, None),
         )
 
@@ -213,8 +254,11 @@ class Conversation:
             raise self._unknown(stream_id, "it has been sent and answered already")
         return outgoing
 
+    def _is_past(self, stream_id: int) -> bool:
+        """Whether there is, or was, such a request."""
+        return stream_id % 2 == 1 and 0 < stream_id < self._next_id
+
     def _unknown(self, stream_id: int, past: str) -> InvalidRequest:
         """:param past: what is the matter with one that there was."""
-        is_past = stream_id % 2 and 0 < stream_id < self._next_id
-        what = past if is_past else "there is no such request"
+        what = past if self._is_past(stream_id) else "there is no such request"
         return InvalidRequest(f"{self._name}: request {stream_id}: {what}")

@@ -55,8 +55,10 @@ class Outgoing:
         "_body",
         "_done",
         "_headers",
+        "_hearers",
         "_is_final",
         "_is_started",
+        "_is_told",
         "_method",
         "_name",
         "_outcome",
@@ -97,10 +99,13 @@ class Outgoing:
         # Whether nothing more is to be sent.
         self._is_final = False
         self._body: PushedBody | None = None
+        self._is_told = False
         # The agent's, until it has fired; what came of it, until it is taken; who takes it.
         self._sent: Deferred[Any] | None = None
         self._outcome: HTTPResponse | Failure | None = None
         self._waiter: Deferred[HTTPResponse] | None = None
+        # Those who wait to hear what comes of it, without taking it.
+        self._hearers: list[Deferred[None]] = []
         # Why it was given up.
         self._why: Exception | None = None
 
@@ -199,6 +204,18 @@ class Outgoing:
         self._deliver()
         return waiter
 
+    def when_told(self) -> Deferred[None]:
+        """:return: fires once it is known whether there is a response. Nobody takes it by that."""
+        heard: Deferred[None] = Deferred(self._hearers.remove)
+        self._hearers.append(heard)
+        if self._is_told:
+            self._tell()
+        return heard
+
+    def _tell(self) -> None:
+        while self._hearers:
+            self._hearers.pop(0).callback(None)
+
     def give_up(self, error: Exception) -> None:
         """
         Nobody wants it any more. If there is a response, that has to be closed: what is still being
@@ -224,7 +241,9 @@ class Outgoing:
         else:
             self._arrived(outcome)
         self._outcome = outcome
+        self._is_told = True
         self._deliver()
+        self._tell()
 
     def _deliver(self) -> None:
         waiter, outcome = self._waiter, self._outcome

@@ -8,7 +8,9 @@ agent's response. Opens the wrappings that Twisted's users expect around errors,
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -18,12 +20,12 @@ from twisted.web.http_headers import Headers
 
 from txhyper.core.header_map import HTTPHeaderMap
 from txhyper.errors import InvalidRequest
-from txhyper.interfaces import IHyperResponse
+from txhyper.interfaces import IHyperResponse, IPushPromise
 from txhyper.protocol.body import discard
 from txhyper.protocol.http11_messages import translated
 from txhyper.protocol.response import Response
 
-__all__ = ["HTTPResponse", "OnlyAsynchronous", "unwrapped"]
+__all__ = ["HTTPResponse", "OnlyAsynchronous", "map_of", "unwrapped"]
 
 
 def unwrapped(failure: Failure) -> Failure:
@@ -81,7 +83,7 @@ class HTTPResponse(OnlyAsynchronous):
             self.headers = HTTPHeaderMap(response.fields)
         else:
             self.reason = response.phrase.decode("latin-1")
-            self.headers = _map_of(response.headers)
+            self.headers = map_of(response.headers)
         # Made by the first read, which also says whether the codings are undone.
         self._chunks: Any = None
         self._decodes: bool | None = None
@@ -90,6 +92,8 @@ class HTTPResponse(OnlyAsynchronous):
         self._held = bytearray()
         self._is_reading = False
         self._is_closed = False
+        # Promises that nobody has taken.
+        self._promises: deque[IPushPromise] = deque()
         # Why the body is not complete: told by every read from then on.
         self._error: BaseException | None = None
 
@@ -102,7 +106,7 @@ class HTTPResponse(OnlyAsynchronous):
         larger than the window; without trailers, with none. It fails as :meth:`read` does.
         """
         told = self._response.whenTrailers()
-        return told.addCallbacks(_map_of, unwrapped)
+        return told.addCallbacks(map_of, unwrapped)
 
     def read(self, amt: int | None = None, decode_content: bool = True) -> Deferred[bytes]:
         """
@@ -138,6 +142,25 @@ class HTTPResponse(OnlyAsynchronous):
         self._use(decode_content)
         return self._iterate()
 
+    async def promises(self, waits: bool) -> AsyncIterator[IPushPromise]:
+        """
+        What the server promises beside this response, each once.
+
+        :param waits: whether to wait for more, until the response has ended.
+        """
+        pushes = self._response.pushes
+        while True:
+            self._promises.extend(pushes.taken())
+            if self._promises:
+                yield self._promises.popleft()
+            elif waits:
+                try:
+                    self._promises.append(await anext(pushes))
+                except StopAsyncIteration:
+                    return
+            else:
+                return
+
     def close(self) -> None:
         """
         Want no more of the body. Over HTTP/2 that resets the stream, if the body is not complete,
@@ -150,7 +173,9 @@ class HTTPResponse(OnlyAsynchronous):
         self._is_closed = True
         self._held.clear()
         if self._chunks is None:
-            discard(self._response)
+            with suppress(RuntimeError):
+                # Unless it has been given up otherwise, as by the cancelling of its promise.
+                discard(self._response)
         else:
             # It waits for nothing.
             Deferred.fromCoroutine(self._chunks.aclose())
@@ -224,6 +249,6 @@ class HTTPResponse(OnlyAsynchronous):
             self._is_reading = False
 
 
-def _map_of(headers: Headers) -> HTTPHeaderMap:
+def map_of(headers: Headers) -> HTTPHeaderMap:
     """Twisted's headers in hyper's shape."""
     return HTTPHeaderMap((name.lower(), values) for name, values in headers.getAllRawHeaders())
