@@ -97,19 +97,6 @@ const paths = {
     stream.end();
   },
 
-  // Promises two bodies, and then has one of its own.
-  '/promising': (stream) => {
-    for (const size of stream.pushAllowed ? [100, MEBIBYTE] : []) {
-      stream.pushStream({ ':path': `/${size}` }, (error, pushed) => {
-        if (!error) {
-          pushed.on('error', left);
-          download(pushed, size);
-        }
-      });
-    }
-    download(stream, MEBIBYTE);
-  },
-
   '/pieces': (stream) => inPieces(stream, ['one', 'two', 'three']),
 
   // A mebibyte in pieces of 256 octets.
