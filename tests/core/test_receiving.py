@@ -99,6 +99,22 @@ class ReceivingCase(SynchronousTestCase):
         )
         self.assertTrue(neighbour.closed)
 
+    def assertBound(self, bound: str, octets: bytes) -> None:
+        """These octets fail stream 1, with an error that names the bound; its neighbour lives."""
+        self.conversation.open()
+        ((what, stream, error, _),) = self.conversation.hear(octets)
+        self.assertEqual((FAILED, self.stream), (what, stream))
+        self.assertIsInstance(error, BoundExceeded)
+        self.assertEqual(bound, error.bound)
+        self.assertTrue(str(error).startswith("https://a.test: stream 1: more than "))
+        self.assertIn(f"(bound {bound}, ENHANCE_YOUR_CALM)", str(error))
+        code = struct.pack(">L", wire.ENHANCE_YOUR_CALM)
+        self.assertEqual([(wire.RST_STREAM, 0, 1, code)], self.conversation.said())
+        self.assertEqual(
+            [(RESPONDED, 3, (200, []), 0), (FINISHED, 3, None, 0)],
+            self.hear(self.blocks.headers(3, end=True)),
+        )
+
 
 class ResponseTests(ReceivingCase):
     """Responses, as facts."""
@@ -335,9 +351,15 @@ class MalformedTests(ReceivingCase):
         self.stream = self.conversation.open()
         octets = self.head(status=b"103") * 2
         self.assertEqual([INFORMED, INFORMED], [fact[0] for fact in self.hear(octets)])
-        self.assertRefused(
-            wire.ENHANCE_YOUR_CALM, self.head(status=b"100"), "bound informational_responses"
-        )
+        self.assertBound("informational_responses", self.head(status=b"100"))
+
+    def test_too_many_fields(self) -> None:
+        """Fields are counted as well as their octets; the neighbours live."""
+        self.conversation = Conversation(bounds=Bounds(header_fields=3))
+        self.blocks = self.conversation.blocks
+        self.stream = self.conversation.open()
+        fields = [*wire.OK, (b"a", b"1"), (b"a", b"2"), (b"a", b"3")]
+        self.assertBound("header_fields", self.blocks.headers(1, fields))
 
     def test_content_before_the_head(self) -> None:
         """Content needs a final head before it."""

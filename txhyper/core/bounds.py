@@ -27,6 +27,9 @@ class Bounds:
     #: as well.
     header_list_size: int = 256 * 1024
 
+    #: Fields of one header list, of whatever size.
+    header_fields: int = 2000
+
     #: CONTINUATION frames of one header block. Size alone does not catch empty ones.
     continuation_frames: int = 64
 
@@ -37,6 +40,17 @@ class Bounds:
     #: each one above it refused, with REFUSED_STREAM, and the connection lives. Each holds at most
     #: one stream window of octets that nobody reads.
     promises: int = 32
+
+    #: Entries of one SETTINGS frame. The RFCs know ten.
+    settings_entries: int = 64
+
+    #: Frames without progress that a peer may send at once: PING, SETTINGS, PRIORITY,
+    #: WINDOW_UPDATE, empty DATA, frames of unknown types and of streams that are closed.
+    useless_frames: int = 10_000
+
+    #: How many of them are forgiven with each second. Each request that is sent is worth ten more,
+    #: and each KiB of a body, either way, is worth one.
+    useless_frames_per_second: float = 500.0
 
     #: Octets of control frames that wait while the transport takes nothing. Past it the peer
     #: makes us answer without reading the answers, and the connection is aborted.

@@ -21,7 +21,7 @@ from txhyper.core.bounds import Bounds
 from txhyper.core.frames import HEADER_LENGTH, FrameError, describe
 from txhyper.core.hpack import TABLE_SIZE, HeaderCoder
 
-__all__ = ["MAX_FRAME_SIZE", "Control"]
+__all__ = ["MAX_FRAME_SIZE", "SETTING_LENGTH", "Control"]
 
 
 #: The largest frame accepted, in octets. Larger ones than the RFC's default gained nothing.

@@ -37,7 +37,7 @@ from h2.errors import ErrorCodes
 
 from txhyper.core import frames
 from txhyper.core.bounds import Bounds
-from txhyper.core.control import MAX_FRAME_SIZE
+from txhyper.core.control import MAX_FRAME_SIZE, SETTING_LENGTH
 from txhyper.core.facts import ANNOUNCED, FAILED, GONE, OPENED, PONGED, SETTLED, Fact
 from txhyper.core.frames import FrameError
 from txhyper.core.hpack import CompressionFailed, HeaderListTooLarge
@@ -171,6 +171,8 @@ class Engine(ReceivingHalf):
         if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
             raise FrameError(ErrorCodes.PROTOCOL_ERROR, "a frame in the middle of a header block")
         if not stream_id:
+            if kind != frames.GOAWAY:
+                self._useless()
             return CONNECTION_FRAMES.get(kind, _unknown)(self, flags, kind, payload)
         if kind in STREAM_FRAMES:
             return STREAM_FRAMES[kind](self, flags, stream_id, payload)
@@ -179,6 +181,7 @@ class Engine(ReceivingHalf):
                 ErrorCodes.PROTOCOL_ERROR, f"{frames.NAMES[kind]} on stream {stream_id}"
             )
         # Of no known type: ignored (section 4.1). So is ORIGIN (RFC 8336 section 2.2).
+        self._useless()
         return None
 
     def _judge(self, kind: int, flags: int, length: int) -> None:
@@ -205,6 +208,8 @@ class Engine(ReceivingHalf):
         """SETTINGS (section 6.5), by h2; a larger initial window is checked against each stream."""
         if flags & frames.ACK and payload:
             raise FrameError(ErrorCodes.FRAME_SIZE_ERROR, "SETTINGS acknowledged with a payload")
+        if len(payload) > self.bounds.settings_entries * SETTING_LENGTH:
+            raise self._exceeded("settings_entries", "entries in a SETTINGS frame")
         before = self._control.initial_window
         changed = self._control.settings_received(frames.pack(kind, flags, 0, payload))
         self.output.append(self._control.take())
@@ -271,6 +276,7 @@ class Engine(ReceivingHalf):
         if not increment:
             raise FrameError(ErrorCodes.PROTOCOL_ERROR, "WINDOW_UPDATE by 0")
         self.send_window += increment
+        self._send_granted += increment
         if self.send_window > frames.MAX_WINDOW:
             raise FrameError(ErrorCodes.FLOW_CONTROL_ERROR, "a window above 2^31-1 octets")
         return OPENED, None, None, 0

@@ -35,7 +35,6 @@ from txhyper.core.sending import SendingHalf, Trace
 from txhyper.core.streams import AWAITING_HEAD, ENDED, Stream
 from txhyper.core.windows import BaseFlowControlManager
 from txhyper.errors import (
-    BoundExceeded,
     HTTP11Required,
     HyperError,
     MalformedResponse,
@@ -98,6 +97,8 @@ class ReceivingHalf(SendingHalf):
         if stream.receiving == ENDED:
             return self._refuse(stream, ErrorCodes.STREAM_CLOSED, "DATA after END_STREAM")
         end = bool(flags & frames.END_STREAM)
+        if not (payload or end):
+            self._useless()
         try:
             stream.received_data(len(payload), end)
         except MalformedHead as error:
@@ -142,11 +143,6 @@ class ReceivingHalf(SendingHalf):
             return self._promise_received(stream_id, promised, block)
         return self._block_received(stream_id, end, block)
 
-    def _exceeded(self, bound: str, what: str) -> BoundExceeded:
-        self.close(ErrorCodes.ENHANCE_YOUR_CALM)
-        limit = getattr(self.bounds, bound)
-        return BoundExceeded(f"{self.origin}: more than {limit} {what} (bound {bound})", bound)
-
     def _block_received(self, stream_id: int, end: bool, block: bytes) -> Fact | None:
         """A whole header block: a response's head, an informational one, or trailers."""
         stream = self._streams.get(stream_id)
@@ -158,17 +154,16 @@ class ReceivingHalf(SendingHalf):
             self._trace(f"received fields stream={stream_id} {show(decoded.fields)}")
         if stream is None:
             return None
+        if len(decoded.fields) > self.bounds.header_fields:
+            return self._refuse_more(stream, "header_fields", "fields in a header list")
         try:
             if stream.receiving == AWAITING_HEAD:
                 head = decoded.response()
                 stream.received_head(head, end)
                 if head.status < 200:
                     if stream.informational > self.bounds.informational_responses:
-                        return self._refuse(
-                            stream,
-                            ErrorCodes.ENHANCE_YOUR_CALM,
-                            f"more than {self.bounds.informational_responses} informational "
-                            "responses (bound informational_responses)",
+                        return self._refuse_more(
+                            stream, "informational_responses", "informational responses"
                         )
                     return INFORMED, stream, head, 0
                 fact: Fact = (RESPONDED, stream, head, 0)
@@ -202,6 +197,11 @@ class ReceivingHalf(SendingHalf):
             ),
             0,
         )
+
+    def _refuse_more(self, stream: Stream, bound: str, what: str) -> Fact:
+        """One stream has passed a bound: reset it, and let the others live."""
+        self.reset(stream, ErrorCodes.ENHANCE_YOUR_CALM)
+        return FAILED, stream, self._beyond(bound, what, f"stream {stream.id}: "), 0
 
     def _late(self, stream_id: int) -> None:
         """A frame of a stream that is not open: forgiven, or an error of the connection."""
@@ -241,11 +241,13 @@ class ReceivingHalf(SendingHalf):
             raise FrameError(
                 ErrorCodes.PROTOCOL_ERROR, f"a frame of stream {stream_id}, which is idle"
             )
+        self._useless()
 
     def _priority(self, flags: int, stream_id: int, payload: bytes) -> None:
         """PRIORITY is deprecated and read over (section 5.3.2), but it has a length."""
         if len(payload) != 5:
             raise FrameError(ErrorCodes.FRAME_SIZE_ERROR, "PRIORITY of other than 5 octets")
+        self._useless()
 
     def _push_promise(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:
         """PUSH_PROMISE (section 6.6); ENABLE_PUSH was 0 in our first SETTINGS unless asked for."""
@@ -294,6 +296,7 @@ class ReceivingHalf(SendingHalf):
         if code is not None:
             self.output.append(frames.pack_reset(promised, code))
             self._closed.was_reset(promised)
+            self._useless()
             return None
         stream = Stream(promised, None, head.method, self._stream_window, False)
         self._streams[promised] = stream
@@ -307,6 +310,7 @@ class ReceivingHalf(SendingHalf):
         if stream is None:
             self._closed_by_now(stream_id)
             return None
+        self._useless()
         if not increment:
             return self._refuse(stream, ErrorCodes.PROTOCOL_ERROR, "WINDOW_UPDATE by 0")
         stream.send_credit += increment

@@ -18,9 +18,10 @@ from txhyper.core.bounds import Bounds
 from txhyper.core.closed import ClosedStreams
 from txhyper.core.control import Control
 from txhyper.core.headers import Field, list_size, pseudo_fields, show
+from txhyper.core.patience import OCTETS, Patience
 from txhyper.core.streams import ENDED, Stream
 from txhyper.core.windows import FIRST_CONNECTION_WINDOW, BaseFlowControlManager, check_windows
-from txhyper.errors import ConnectionUnusable, InvalidRequest
+from txhyper.errors import BoundExceeded, ConnectionUnusable, InvalidRequest
 
 __all__ = ["SendingHalf"]
 
@@ -39,9 +40,11 @@ class SendingHalf:
         "_granted",
         "_manager_class",
         "_next_id",
+        "_patience",
         "_promised_id",
         "_promises",
         "_receive_window",
+        "_send_granted",
         "_stream_window",
         "_streams",
         "_tells_consumed",
@@ -51,6 +54,7 @@ class SendingHalf:
         "goaway",
         "last_stream_id",
         "manager",
+        "now",
         "origin",
         "output",
         "send_window",
@@ -84,11 +88,14 @@ class SendingHalf:
         self._streams: dict[int, Stream] = {}
         self._closed = ClosedStreams()
         self._next_id = 1
+        self._patience = Patience(bounds.useless_frames, bounds.useless_frames_per_second)
+        #: The time in seconds, which the caller sets.
+        self.now = 0.0
         # The latest stream that the peer has promised a response on, and how many are open.
         self._promised_id = 0
         self._promises = 0
-        #: What the connection as a whole may still send.
-        self.send_window = FIRST_CONNECTION_WINDOW
+        #: What the connection as a whole may still send, and what was ever granted for it.
+        self.send_window = self._send_granted = FIRST_CONNECTION_WINDOW
         #: The last stream that the peer's GOAWAY promises to finish; None before one came.
         self.last_stream_id: int | None = None
         #: The code and the debug data of the peer's latest GOAWAY.
@@ -128,6 +135,29 @@ class SendingHalf:
     def octets_received(self) -> int:
         """The flow-controlled length of all DATA that has come."""
         return self._granted - self._receive_window
+
+    def _useless(self) -> None:
+        """
+        The peer has sent a frame that brings nobody further.
+
+        :raises BoundExceeded: it was one too many.
+        """
+        octets = self.octets_received + self._send_granted - self.send_window
+        # Ten for each stream that we have opened.
+        if self._patience.lose(self.now, octets // OCTETS + 5 * self._next_id):
+            raise self._exceeded("useless_frames", "frames without progress")
+
+    def _exceeded(self, bound: str, what: str) -> BoundExceeded:
+        """The connection ends because of a bound: say so to the peer, and to the caller."""
+        self.close(ErrorCodes.ENHANCE_YOUR_CALM)
+        return self._beyond(bound, what, "")
+
+    def _beyond(self, bound: str, what: str, where: str) -> BoundExceeded:
+        limit = getattr(self.bounds, bound)
+        return BoundExceeded(
+            f"{self.origin}: {where}more than {limit} {what} (bound {bound}, ENHANCE_YOUR_CALM)",
+            bound,
+        )
 
     @property
     def streams(self) -> Sequence[Stream]:

@@ -268,7 +268,7 @@ class HTTP2ClientProtocol(OwnRequests, ClosingNotice, AnnouncedOrigins, Protocol
         if wire.over:
             return
         self._octetsReceived += len(data)
-        self._keepAlive.lastHeard = self._reactor.seconds()
+        self._keepAlive.lastHeard = self._engine.now = self._reactor.seconds()
         wire.cork()
         try:
             if self._probes is not None:
