@@ -35,7 +35,7 @@ from txhyper.protocol.http11_body import BodyTransport
 from txhyper.protocol.request import Request
 from txhyper.protocol.upload import Upload
 
-__all__ = ["HTTP11Response", "WrittenBody", "headersOf", "settle", "translated"]
+__all__ = ["HTTP11Response", "WrittenBody", "headersOf", "isLast", "settle", "translated"]
 
 
 @implementer(IHyperResponse)
@@ -209,6 +209,17 @@ class LastChunk:
     def unregisterProducer(self) -> None:
         """Pass it on."""
         self._wrapped.unregisterProducer()
+
+
+def isLast(version: tuple[bytes, int, int], connection: Iterable[bytes]) -> bool:
+    """
+    Whether a response is the last one on its connection (RFC 9112 section 9.3).
+
+    :param version: the response's.
+    :param connection: its Connection fields.
+    """
+    options = {option.strip().lower() for line in connection for option in line.split(b",")}
+    return b"close" in options or (version[1:] < (1, 1) and b"keep-alive" not in options)
 
 
 def settle(ending: Ending, lines: Iterable[bytes], origin: str) -> None:
