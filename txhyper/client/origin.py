@@ -45,6 +45,7 @@ class Origin:
         "_changed",
         "_dials",
         "_fresh",
+        "_hopeless",
         "_http11",
         "_mayGrow",
         "_multiplexed",
@@ -64,13 +65,15 @@ class Origin:
         self.connections: list[IHTTPConnection] = []
         self._dials: list[Dial] = []
         self._waiting: OrderedDict[Lease, None] = OrderedDict()
+        # Those whose dial has failed, until they are told.
+        self._hopeless: OrderedDict[Lease, None] = OrderedDict()
         # Those who try again, after a pause.
         self._resting: dict[Lease, IDelayedCall] = {}
         # While those who wait are being placed: the connections that have changed meanwhile.
         self._changed: dict[IHTTPConnection, None] | None = None
         # The connection that has just been made, if one has.
         self._fresh: IHTTPConnection | None = None
-        # Those that another origin has made.
+        # Those that another origin has made, until they end: something may be open there.
         self._shared: set[IHTTPConnection] = set()
         # Whether another connection is worth a try, beside one that is full.
         self._mayGrow = True
@@ -87,7 +90,8 @@ class Origin:
     @property
     def isEmpty(self) -> bool:
         """Whether nothing is going on here."""
-        return not (self.connections or self._dials or self._waiting or self._resting)
+        leases = (self._waiting, self._hopeless, self._resting)
+        return not (self.connections or self._shared or self._dials or any(leases))
 
     def place(self, lease: Lease) -> None:
         """Put a request on a connection, dial for it, or let it wait: for a dial, or for a slot."""
@@ -162,13 +166,13 @@ class Origin:
         The server does not want our requests on a connection: put no more on it. What is open there
         may finish.
         """
-        if connection in self._shared:
-            self._shared.discard(connection)
-            self.connections.remove(connection)
-            self._pool.coalescing.part(connection, self)
-            self._serve()
-        elif connection in self.connections:
-            connection.close()
+        if connection in self.connections:
+            if connection in self._shared:
+                self.connections.remove(connection)
+                self._pool.coalescing.part(connection, self)
+                self._serve()
+            else:
+                connection.close()
 
     def leave(self, lease: Lease) -> None:
         """
@@ -176,13 +180,15 @@ class Origin:
         with it.
         """
         self._waiting.pop(lease, None)
+        self._hopeless.pop(lease, None)
         pause = self._resting.pop(lease, None)
         if pause is not None:
             pause.cancel()
         while len(self._dials) > len(self._waiting):
             self._dials.pop().cancel()
-        # Those behind move up, each to the dial of the one before.
-        self._timeAll()
+        if not self._multiplexed:
+            # Those behind move up, each to the dial of the one before.
+            self._timeAll()
         if not self._waiting:
             for connection in list(self.connections):
                 self._rest(connection)
@@ -196,7 +202,8 @@ class Origin:
         dials, self._dials = self._dials, []
         for dial in dials:
             dial.cancel()
-        waiting, self._waiting = self._waiting, OrderedDict()
+        waiting, self._waiting = [*self._hopeless, *self._waiting], OrderedDict()
+        self._hopeless.clear()
         resting, self._resting = self._resting, {}
         for pause in resting.values():
             pause.cancel()
@@ -293,10 +300,13 @@ class Origin:
         try:
             endpoint = self.route.endpoint()
         except Exception as error:  # noqa: BLE001 - a user's factory: its error is the request's
-            self._undialled(dial, error)
+            if dial in self._dials:
+                self._undialled(dial, error)
         else:
-            search = pool.coalescing.search(self) if self._multiplexed else None
-            dial.start(pool.reactor, endpoint, search)
+            # It may have cancelled the request as well, or closed the pool.
+            if dial in self._dials:
+                search = pool.coalescing.search(self) if self._multiplexed else None
+                dial.start(pool.reactor, endpoint, search)
 
     def _connected(self, dial: Dial) -> None:
         """TCP has connected: the handshake begins, for all who wait for this dial."""
@@ -337,10 +347,12 @@ class Origin:
             self._timeAll()
             return
         # Whoever has a dial left still has hope.
-        hopeless = len(self._waiting) - len(self._dials)
-        # Out of the queue first: who is told may send again at once, and gets a dial of its own.
-        for lease in [self._waiting.popitem(last=False)[0] for _ in range(hopeless)]:
-            lease.undialled(error)
+        # Out of the queue first: who is told may send again at once, and gets a dial of its own; or
+        # cancels the others, or closes the pool.
+        for _ in range(len(self._waiting) - len(self._dials)):
+            self._hopeless[self._waiting.popitem(last=False)[0]] = None
+        while self._hopeless:
+            self._hopeless.popitem(last=False)[0].undialled(error)
         self._pool.tidy(self)
 
     # -- connections ---------------------------------------------------------------------------
@@ -377,12 +389,11 @@ class Origin:
             connection.close()
 
     def _closed(self, ignored: None, connection: IHTTPConnection) -> None:
-        if connection not in self.connections:
-            # It was shared, and is so no longer.
-            return
-        self.connections.remove(connection)
         self._shared.discard(connection)
-        self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
-        self._pool.gone(connection)
-        self._serve()
+        # One that was shared may be so no longer.
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
+            self._pool.gone(connection)
+            self._serve()
         self._pool.tidy(self)
