@@ -112,6 +112,20 @@ class SharedDialTests(PoolTestCase):
         self.reasonOf(second, ConnectionUnusable)
         self.assertEqual(2, len(self.dials))
 
+    def test_closedAndSentAnew(self) -> None:
+        """
+        Who closes the pool when a request fails, and sends it once more, is known to the pool as
+        anybody else.
+        """
+        again: list[Any] = []
+        first = self.send()
+        first.addErrback(lambda _: self.pool.closeCachedConnections())
+        first.addCallback(lambda _: again.append(self.send()))
+        self.only().connecting.errback(error.ConnectionRefusedError())
+        self.assertEqual([1], [origin.waiting for origin in self.pool.snapshot()])
+        self.successResultOf(self.pool.closeCachedConnections())
+        self.reasonOf(again[0], ConnectionUnusable)
+
     def test_sentAnewByTheFirstThatFails(self) -> None:
         """A request that is cancelled as another fails, and sent anew, keeps its time limit."""
         request = Tracked(b"GET", b"https://a.test/2", timeouts=Timeouts(total=5))
