@@ -43,6 +43,7 @@ from txhyper.protocol.http11_messages import (
     addTo,
     headersOf,
     isLast,
+    removeFrom,
     settle,
     translated,
 )
@@ -222,6 +223,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         if self._limits is not None:
             self._limits.sent(self.origin)
         sent = self._protocol.request(wireRequest)
+        removeFrom(wireRequest.headers, self._forwarding or (), request)
         parser = self._protocol._parser
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
         # Told as soon as the response fails: Twisted waits until the request has been written.

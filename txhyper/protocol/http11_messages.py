@@ -35,7 +35,17 @@ from txhyper.protocol.http11_body import BodyTransport
 from txhyper.protocol.request import Request
 from txhyper.protocol.upload import Upload
 
-__all__ = ["HTTP11Response", "WrittenBody", "headersOf", "isLast", "settle", "translated"]
+__all__ = [
+    "HTTP11Response",
+    "WrittenBody",
+    "absoluteForm",
+    "addTo",
+    "headersOf",
+    "isLast",
+    "removeFrom",
+    "settle",
+    "translated",
+]
 
 
 @implementer(IHyperResponse)
@@ -295,3 +305,10 @@ def addTo(headers: Headers, fields: Sequence[Field]) -> None:
     for name, value in fields:
         if name.lower() not in given:
             headers.addRawHeader(name, value)
+
+
+def removeFrom(headers: Headers, fields: Sequence[Field], request: Request) -> None:
+    """Once they are written, none of them is left for those who look at a response's request."""
+    for name, _ in fields:
+        if not request.headers.hasHeader(name):
+            headers.removeHeader(name)
