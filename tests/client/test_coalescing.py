@@ -17,11 +17,17 @@ from zope.interface import directlyProvides, implementer
 
 from tests.client import scene
 from tests.client.network import Connection, Handle, TLSTransport
-from tests.client.scene import HTTP_1_1_REQUIRED, MAX_CONCURRENT_STREAMS, PoolTestCase, Tracked
+from tests.client.scene import (
+    HTTP_1_1_REQUIRED,
+    MAX_CONCURRENT_STREAMS,
+    NO_ERROR,
+    PoolTestCase,
+    Tracked,
+)
 from txhyper.client import coalescing
 from txhyper.client.pool import ConnectionPool
 from txhyper.client.route import Place, Route
-from txhyper.errors import ConnectTimedOut
+from txhyper.errors import ConnectionUnusable, ConnectTimedOut
 from txhyper.protocol.timeouts import Timeouts
 from txhyper.testing.certs import CertificateAuthority
 
@@ -376,6 +382,30 @@ class WaysBackTests(CoalescingTestCase):
         self.assertEqual(b"slow", self.bodyOf(slow))
         connection.lose()
         self.assertApart("a.test")
+
+    def test_leftAndCancelled(self) -> None:
+        """An origin that has left is not forgotten while something of it is open there."""
+        connection = self.first()
+        slow = self.ask("b.test", b"/slow")
+        connection.peer.expectHeaders()
+        fast = self.ask("b.test", b"/fast")
+        connection.answer(connection.peer.expectHeaders().streamId, fields=MISDIRECTED)
+        fast.cancel()
+        self.reasonOf(fast, CancelledError)
+        # The slow one is sent again, and the pool knows of it when it closes.
+        connection.peer.sendGoAway(1, NO_ERROR)
+        closed = self.pool.closeCachedConnections()
+        self.reasonOf(slow, ConnectionUnusable)
+        connection.lose()
+        self.successResultOf(closed)
+
+    def test_leftAndForgotten(self) -> None:
+        """Nothing is remembered of one that has left, once the connection is gone."""
+        connection = self.first()
+        self.assertShared()
+        connection.peer.sendOrigin(b"https://x.c.test")
+        connection.lose()
+        self.assertEqual([], self.pool.snapshot())
 
     def test_http11Required(self) -> None:
         """HTTP/1.1 is required of one origin: the others go on as they were."""

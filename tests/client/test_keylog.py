@@ -147,6 +147,18 @@ class KeyLogTests(SynchronousTestCase):
         for part in (str(missing), "SSLKEYLOGFILE", "No such file"):
             self.assertIn(part, warning)
 
+    def test_pipeThatNobodyReads(self) -> None:
+        """A pipe without a reader, or one that is full, is a file that cannot be had."""
+        os.mkfifo(self.path)
+        self.connect(policyTrusting(AUTHORITY.pem))
+        self.assertIn("cannot be opened", self.warnings.pop())
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        log = KeyLog(str(self.path))
+        while not self.warnings:
+            log.write(None, b"x" * 65536)
+        self.assertIn("cannot be written", self.warnings.pop())
+
     def test_notWritten(self) -> None:
         """A file that cannot be written any more costs one warning, and no connection."""
         policy = policyTrusting(AUTHORITY.pem)

@@ -18,9 +18,17 @@ from tests.client.scene import (
     Producer,
     Tracked,
 )
+from txhyper.client.origin import Origin
 from txhyper.client.route import Route
-from txhyper.errors import ConnectionTerminated, ConnectionUnusable, HTTP11Required, InvalidRequest
+from txhyper.errors import (
+    ConnectionTerminated,
+    ConnectionUnusable,
+    HTTP11Required,
+    InvalidRequest,
+    TotalTimedOut,
+)
 from txhyper.protocol.connection import HTTP2ClientProtocol
+from txhyper.protocol.timeouts import Timeouts
 
 
 class SharedDialTests(PoolTestCase):
@@ -55,6 +63,88 @@ class SharedDialTests(PoolTestCase):
         request = Tracked(b"GET", b"https://a.test/")
         self.failureResultOf(self.pool.send(Route("a", "a", endpoint), request), KeyError)
         self.assertEqual({}, self.pool._origins)
+
+    def test_endpointsFactoryGivesUp(self) -> None:
+        """
+        Whoever makes an endpoint may cancel the request, or close the pool, whether or not an
+        endpoint comes of it: nothing is dialled then, and the request is told why, once.
+        """
+        for isMade in (True, False):
+            for expected in (CancelledError, ConnectionUnusable):
+                self.network.connections.clear()
+                calls: list[int] = []
+                sent: list[Any] = []
+
+                def endpoint(
+                    isMade: bool = isMade,
+                    expected: Any = expected,
+                    calls: list[int] = calls,
+                    sent: list[Any] = sent,
+                ) -> Any:
+                    calls.append(1)
+                    if len(calls) == 2:
+                        if expected is CancelledError:
+                            sent[0].cancel()
+                        else:
+                            self.pool.closeCachedConnections()
+                        if not isMade:
+                            raise KeyError("no route")
+                    return self.network
+
+                request = Tracked(b"GET", b"https://a.test/")
+                sent.append(self.counted(self.pool.send(Route("a", "a", endpoint), request)))
+                # It dials once more.
+                self.only().tcp().lose()
+                self.reasonOf(sent[0], expected)
+                self.assertEqual((1, 2), (len(self.dials), len(calls)))
+                self.assertEqual({}, self.pool._origins)
+
+    def test_closedByTheFirstThatFails(self) -> None:
+        """A pool that is closed when the first request fails dials for none of the others."""
+        closed: list[Any] = []
+        first = self.send()
+        self.only().tcp().lose()
+        # It has a second dial, which is the first for this one.
+        second = self.send(path=b"/2")
+        first.addErrback(lambda _: closed.append(self.pool.closeCachedConnections()))
+        self.dials[1].tcp().lose()
+        self.successResultOf(closed[0])
+        self.reasonOf(second, ConnectionUnusable)
+        self.assertEqual(2, len(self.dials))
+
+    def test_closedAndSentAnew(self) -> None:
+        """
+        Who closes the pool when a request fails, and sends it once more, is known to the pool as
+        anybody else.
+        """
+        again: list[Any] = []
+        first = self.send()
+        first.addErrback(lambda _: self.pool.closeCachedConnections())
+        first.addCallback(lambda _: again.append(self.send()))
+        self.only().connecting.errback(error.ConnectionRefusedError())
+        self.assertEqual([1], [origin.waiting for origin in self.pool.snapshot()])
+        self.successResultOf(self.pool.closeCachedConnections())
+        self.reasonOf(again[0], ConnectionUnusable)
+
+    def test_sentAnewByTheFirstThatFails(self) -> None:
+        """A request that is cancelled as another fails, and sent anew, keeps its time limit."""
+        request = Tracked(b"GET", b"https://a.test/2", timeouts=Timeouts(total=5))
+        route = Route("https://a.test", "https://a.test", lambda: self.network)
+        again: list[Any] = []
+        first, second = self.send(), self.counted(self.pool.send(route, request))
+        first.addErrback(lambda _: second.cancel())
+        second.addErrback(lambda _: again.append(self.counted(self.pool.send(route, request))))
+        self.only().connecting.errback(error.ConnectionRefusedError())
+        self.clock.advance(5)
+        self.reasonOf(again[0], TotalTimedOut)
+
+    def test_manyLeave(self) -> None:
+        """What it costs that one gives up does not grow with those who wait behind."""
+        with mock.patch.object(Origin, "_time", autospec=True, side_effect=Origin._time) as time:
+            for deferred in self.sendSome(100):
+                deferred.addErrback(lambda _: None)
+                deferred.cancel()
+        self.assertLess(time.call_count, 300)
 
     def test_connectedAndLostAtOnce(self) -> None:
         """

@@ -233,7 +233,11 @@ class WayTests(AgentTestCase):
             self.assertIn(b"Host: " + host, lines)
             self.assertIn(b"Proxy-Authorization: " + BASIC, lines)
         self.assertEqual((b"/b?c", []), (request.path, [*request.headers.getAllRawHeaders()]))
-        self.assertEqual(200, self.successResultOf(deferreds[0]).code)
+        response = self.successResultOf(deferreds[0])
+        self.assertEqual(200, response.code)
+        # What the proxy was told is no part of the request that users see.
+        fields = [*response.request.headers.getAllRawHeaders()]
+        self.assertEqual([(b"Host", [b"a.test:81"])], fields)
         # Sent again by another way, it is as it was.
         self.get(self.agent(None), b"http://127.0.0.1:9/")
         self.assertTrue(self.accept().writes[0].startswith(b"GET / HTTP/1.1\r\n"))

@@ -70,11 +70,16 @@ class TunnelTestCase(SynchronousTestCase):
         self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
 
     def connect(
-        self, uri: bytes = PLAIN, factory: Any = None, host: bytes = b"a.test", **options: Any
+        self,
+        uri: bytes = PLAIN,
+        factory: Any = None,
+        host: bytes = b"a.test",
+        port: int = 443,
+        **options: Any,
     ) -> Deferred[Any]:
         """Begin to connect."""
         endpoint = Proxy(uri).tunnel(
-            self.clock, host, 443, endpoint=NamedEndpoint(self.network, "p"), **options
+            self.clock, host, port, endpoint=NamedEndpoint(self.network, "p"), **options
         )
         self.assertTrue(verifyObject(IStreamClientEndpoint, endpoint))
         connecting: Deferred[Any] = endpoint.connect(factory or Factory.forProtocol(Inner))
@@ -346,6 +351,15 @@ class FailureTests(TunnelTestCase):
         self.assertTrue(self.connection.transport.isAborted)
         self.connection.lose()
         self.assertEqual([error.ConnectionAborted], inner.events)
+
+    def test_impossiblePlace(self) -> None:
+        """What is no host, or no port, fails before anything is dialled, and says no more to it."""
+        for proxy in (PLAIN, SOCKS):
+            for host in (b"a.test\r\nX: y", b"a.test HTTP/1.1", b"\xff.test", b"", b"a::\n1"):
+                self.failureResultOf(self.connect(proxy, host=host), InvalidRequest)
+            for port in (0, -1, 65536):
+                self.failureResultOf(self.connect(proxy, port=port), InvalidRequest)
+        self.assertEqual([], self.network.connections)
 
     def test_longName(self) -> None:
         """A name that SOCKS5 has no room for fails before anything is dialled."""

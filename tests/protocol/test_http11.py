@@ -31,6 +31,7 @@ from txhyper.errors import (
 from txhyper.interfaces import IHTTPConnection
 from txhyper.protocol.http11 import HTTP11ClientConnection
 from txhyper.protocol.request import Request
+from txhyper.protocol.wire import CLOSE_TIMEOUT
 
 RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
@@ -339,6 +340,30 @@ class SlotTests(HTTP11TestCase):
         self.assertEqual([], self.idle)
         self.assertFalse(self.client.isUsable())
 
+    def test_theServerSaysSoInItsWay(self) -> None:
+        """
+        Nor one whose server says so in another spelling or among other words, or speaks HTTP/1.0
+        and does not say that it stays (RFC 9112 section 9.3).
+        """
+        for version, connection, isKept in [
+            (b"1.1", b"", True),
+            (b"1.1", b"connection: Close\r\n", False),
+            (b"1.1", b"connection: keep-alive, close\r\n", False),
+            (b"1.1", b"connection: foo\r\nconnection: close\r\n", False),
+            (b"1.1", b"connection: closed\r\n", True),
+            (b"1.0", b"", False),
+            (b"1.0", b"connection: Keep-Alive\r\n", True),
+        ]:
+            self.meet()
+            deferred = self.request()
+            head = b"HTTP/%b 200 OK\r\n%bcontent-length: 5\r\n\r\n" % (version, connection)
+            self.client.dataReceived(head + b"hello")
+            reader = Reader()
+            self.successResultOf(deferred).deliverBody(reader)
+            self.assertTrue(reader.isDone)
+            self.assertEqual(isKept, self.client.isUsable(), connection)
+            self.assertEqual(isKept, not self.transport.disconnecting)
+
 
 class FailureTests(HTTP11TestCase):
     """Requests that get no response."""
@@ -518,6 +543,35 @@ class CloseTests(HTTP11TestCase):
         self.assertTrue(reader.isDone)
         self.assertTrue(self.transport.disconnecting)
         self.assertEqual([], self.idle)
+
+    def test_unasked(self) -> None:
+        """A server that speaks without being asked, such as of its time limit, gets no requests."""
+        self.client.dataReceived(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        self.assertTrue(self.transport.disconnecting)
+        self.assertFalse(self.client.reserve())
+
+    def test_serverThatStays(self) -> None:
+        """A server that does not close its side, as TLS asks of it, is cut off after a while."""
+        for end in ("close", "response"):
+            self.meet()
+            if end == "close":
+                self.client.close()
+            else:
+                self.request().addErrback(lambda reason: None)
+                self.client.dataReceived(
+                    RESPONSE.replace(b"content", b"connection: close\r\ncontent")
+                )
+            self.assertTrue(self.transport.disconnecting)
+            self.clock.advance(CLOSE_TIMEOUT - 0.1)
+            self.assertFalse(self.transport.isAborted)
+            self.clock.advance(0.1)
+            self.assertTrue(self.transport.isAborted)
+            self.lose(ConnectionAborted())
+        # One that does leaves no timer.
+        self.meet()
+        self.client.close()
+        self.lose()
+        self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_abort(self) -> None:
         """Aborting waits for nothing; the request fails when the transport is gone."""

@@ -209,9 +209,10 @@ class ExpectationTests(BodyTestCase):
         response, reader = self.successResultOf(self.deferred), Reader()
         response.deliverBody(reader)
         self.assertEqual((413, b"large", True), (response.code, reader.body, reader.isDone))
-        self.assertOver()
         self.assertTrue(self.transport.disconnecting)
         self.assertIsNone(self.transport.producer)
+        self.lose()
+        self.assertOver()
 
     def test_otherEnds(self) -> None:
         """Nothing is left of one that is cancelled, or whose connection is lost."""

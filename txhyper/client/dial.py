@@ -85,6 +85,7 @@ class Dial:
         self._searching: Deferred[Any] | None = None
         #: The connection that was there already, if one was found.
         self.found: IHTTPConnection | None = None
+        factory.ready.addCallbacks(self._ready, self._refused)
 
     def start(
         self,
@@ -97,7 +98,6 @@ class Dial:
 
         :param search: for a connection that is there already; None comes of it if there is none.
         """
-        self._factory.ready.addCallbacks(self._ready, self._refused)
         if search is None:
             self._connect(reactor, endpoint)
         else:

@@ -34,7 +34,9 @@ class KeyLog:
         :raises OSError: it cannot be opened.
         """
         self._path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        # A pipe that nobody reads must not stop everything.
+        patience = getattr(os, "O_NONBLOCK", 0)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | patience, 0o600)
         self._isWritable = True
         weakref.finalize(self, os.close, self._file)
 

@@ -185,10 +185,10 @@ class Lease:
                 self._origin.placeLater(self, backoff(self._attempts))
 
     def abandon(self, error: Exception) -> None:
-        """Fail the user's Deferred."""
-        self.request.over()
+        """Fail the user's Deferred, unless it has fired: the request may be on its way anew."""
         deferred, self.deferred = self.deferred, None
         if deferred is not None:
+            self.request.over()
             deferred.errback(asRequestFailure(error))
 
     def _cancel(self, deferred: Deferred[IHyperResponse]) -> None:

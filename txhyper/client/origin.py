@@ -8,13 +8,11 @@ Reads no header and keeps no time: connections and the pool do.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
-
-from twisted.internet.interfaces import IDelayedCall
 
 from txhyper.client.dial import Dial
 from txhyper.client.states import OriginState
+from txhyper.client.waiting import Waiting
 from txhyper.core.selection import has_to_dial
 from txhyper.errors import ConnectionUnusable
 from txhyper.interfaces import IHTTPConnection
@@ -50,7 +48,6 @@ class Origin:
         "_mayGrow",
         "_multiplexed",
         "_pool",
-        "_resting",
         "_shared",
         "_waiting",
         "connections",
@@ -64,14 +61,12 @@ class Origin:
         self.name = route.name()
         self.connections: list[IHTTPConnection] = []
         self._dials: list[Dial] = []
-        self._waiting: OrderedDict[Lease | Visit, None] = OrderedDict()
-        # Those who try again, after a pause.
-        self._resting: dict[Lease | Visit, IDelayedCall] = {}
+        self._waiting = Waiting(pool.reactor)
         # While those who wait are being placed: the connections that have changed meanwhile.
         self._changed: dict[IHTTPConnection, None] | None = None
         # The connection that has just been made, if one has.
         self._fresh: IHTTPConnection | None = None
-        # Those that another origin has made.
+        # Those that another origin has made, until they end: something may be open there.
         self._shared: set[IHTTPConnection] = set()
         # Whether another connection is worth a try, beside one that is full.
         self._mayGrow = True
@@ -88,7 +83,7 @@ class Origin:
     @property
     def isEmpty(self) -> bool:
         """Whether nothing is going on here."""
-        return not (self.connections or self._dials or self._waiting or self._resting)
+        return self._waiting.isEmpty and not (self.connections or self._shared or self._dials)
 
     def place(self, lease: Lease | Visit) -> None:
         """Put a request on a connection, dial for it, or let it wait: for a dial, or for a slot."""
@@ -100,7 +95,7 @@ class Origin:
             # Those that have no streams to give for now are not idle: somebody waits for them.
             for connection in self.connections:
                 self._pool.busy(connection)
-        self._waiting[lease] = None
+        self._waiting.add(lease)
         self._mayGrow = True
         self._serve()
         if lease in self._waiting:
@@ -109,20 +104,15 @@ class Origin:
     def state(self) -> OriginState:
         """A snapshot."""
         connections = [connection.state() for connection in self.connections]
-        waiting = len(self._waiting) + len(self._resting)
+        waiting = len(self._waiting) + self._waiting.resting
         return OriginState(self.name, len(self._dials), waiting, connections)
 
     def placeLater(self, lease: Lease, seconds: float) -> None:
         """Place a request that failed, after a pause."""
         if seconds:
-            call = self._pool.reactor.callLater(seconds, self._rested, lease)
-            self._resting[lease] = call
+            self._waiting.rest(lease, seconds, self.place)
         else:
             self.place(lease)
-
-    def _rested(self, lease: Lease) -> None:
-        del self._resting[lease]
-        self.place(lease)
 
     def mayRetry(self, connection: IHTTPConnection | None, attempts: int) -> bool:
         """Whether a request that failed here, after so many attempts, may go elsewhere."""
@@ -163,27 +153,25 @@ class Origin:
         The server does not want our requests on a connection: put no more on it. What is open there
         may finish.
         """
-        if connection in self._shared:
-            self._shared.discard(connection)
-            self.connections.remove(connection)
-            self._pool.coalescing.part(connection, self)
-            self._serve()
-        elif connection in self.connections:
-            connection.close()
+        if connection in self.connections:
+            if connection in self._shared:
+                self.connections.remove(connection)
+                self._pool.coalescing.part(connection, self)
+                self._serve()
+            else:
+                connection.close()
 
     def leave(self, lease: Lease | Visit) -> None:
         """
         A waiter has been cancelled, or one in a pause; the dials that nobody waits for any more go
         with it.
         """
-        self._waiting.pop(lease, None)
-        pause = self._resting.pop(lease, None)
-        if pause is not None:
-            pause.cancel()
+        self._waiting.leave(lease)
         while len(self._dials) > len(self._waiting):
             self._dials.pop().cancel()
-        # Those behind move up, each to the dial of the one before.
-        self._timeAll()
+        if not self._multiplexed:
+            # Those behind move up, each to the dial of the one before.
+            self._timeAll()
         if not self._waiting:
             for connection in list(self.connections):
                 self._rest(connection)
@@ -197,11 +185,7 @@ class Origin:
         dials, self._dials = self._dials, []
         for dial in dials:
             dial.cancel()
-        waiting, self._waiting = self._waiting, OrderedDict()
-        resting, self._resting = self._resting, {}
-        for pause in resting.values():
-            pause.cancel()
-        for lease in [*waiting, *resting]:
+        for lease in self._waiting.dismiss():
             lease.abandon(error)
         for connection in list(self.connections):
             self._pool.busy(connection)
@@ -225,7 +209,7 @@ class Origin:
             while self._waiting:
                 connection = self._room()
                 if connection is not None:
-                    self._use(self._waiting.popitem(last=False)[0], connection)
+                    self._use(self._waiting.take(), connection)
                 elif self._hasToDial():
                     hasDialled = True
                     self._dial()
@@ -298,10 +282,13 @@ class Origin:
         try:
             endpoint = self.route.endpoint()
         except Exception as error:  # noqa: BLE001 - a user's factory: its error is the request's
-            self._undialled(dial, error)
+            if dial in self._dials:
+                self._undialled(dial, error)
         else:
-            search = pool.coalescing.search(self) if self._multiplexed else None
-            dial.start(pool.reactor, endpoint, search)
+            # It may have cancelled the request as well, or closed the pool.
+            if dial in self._dials:
+                search = pool.coalescing.search(self) if self._multiplexed else None
+                dial.start(pool.reactor, endpoint, search)
 
     def _connected(self, dial: Dial) -> None:
         """TCP has connected: the handshake begins, for all who wait for this dial."""
@@ -326,7 +313,7 @@ class Origin:
             # served: by then it may be gone again, and to dial once more without an attempt that
             # counts would have no end.
             connection.reserve()
-            self._use(self._waiting.popitem(last=False)[0], connection)
+            self._use(self._waiting.take(), connection)
         self.changed(connection)
         if self._changed is None:
             self._fresh = None
@@ -342,10 +329,7 @@ class Origin:
             self._timeAll()
             return
         # Whoever has a dial left still has hope.
-        hopeless = len(self._waiting) - len(self._dials)
-        # Out of the queue first: who is told may send again at once, and gets a dial of its own.
-        for lease in [self._waiting.popitem(last=False)[0] for _ in range(hopeless)]:
-            lease.undialled(error)
+        self._waiting.fail(len(self._waiting) - len(self._dials), error)
         self._pool.tidy(self)
 
     # -- connections ---------------------------------------------------------------------------
@@ -382,12 +366,11 @@ class Origin:
             connection.close()
 
     def _closed(self, ignored: None, connection: IHTTPConnection) -> None:
-        if connection not in self.connections:
-            # It was shared, and is so no longer.
-            return
-        self.connections.remove(connection)
         self._shared.discard(connection)
-        self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
-        self._pool.gone(connection)
-        self._serve()
+        # One that was shared may be so no longer.
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
+            self._pool.gone(connection)
+            self._serve()
         self._pool.tidy(self)

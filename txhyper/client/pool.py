@@ -240,9 +240,9 @@ class ConnectionPool:
         return NegotiatingFactory(name, makeHTTP2, makeHTTP11, offers, isPriorKnowledge)
 
     def tidy(self, origin: Origin) -> None:
-        """Forget an origin that nothing is left of."""
-        if origin.isEmpty:
-            self._origins.pop(origin.route.key, None)
+        """Forget an origin that nothing is left of, if there is not another in its place by now."""
+        if origin.isEmpty and self._origins.get(origin.route.key) is origin:
+            del self._origins[origin.route.key]
             if not self._origins:
                 self.timer.quiet()
                 if self._trigger is not None:

@@ -153,7 +153,9 @@ class Proxy:
         :exc:`~txhyper.errors.TunnelRefused` if the proxy does not open one, with
         :exc:`~txhyper.errors.NegotiationFailed` if it says nothing that can be understood, or hangs
         up, with :exc:`~txhyper.errors.ConnectTimedOut`, and with Twisted's own errors if the
-        proxy cannot be connected to. Cancelling it closes the connection to the proxy.
+        proxy cannot be connected to; with :exc:`~txhyper.errors.InvalidRequest`, and nothing is
+        dialled, if the host or the port is not one. Cancelling it closes the connection to the
+        proxy.
 
         :param reactor: for the connection and time.
         :param host: a name or an address, IPv6 without brackets.

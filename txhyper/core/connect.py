@@ -11,13 +11,14 @@ import re
 from collections.abc import Sequence
 
 from txhyper.core.headers import Field
-from txhyper.errors import NegotiationFailed, TunnelRefused
+from txhyper.errors import InvalidRequest, NegotiationFailed, TunnelRefused
 
-__all__ = ["HTTPConnect", "authority_of"]
+__all__ = ["HTTPConnect", "authority_of", "check_place"]
 
 #: Octets that the heads of a proxy's answer may have, informational ones included.
 LARGEST_HEAD = 64 * 1024
 
+_host = re.compile(rb"[!-~]+").fullmatch
 _status = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9][0-9])(?: [^\r\n]*)?\r?\n").match
 # A line may end with LF alone (RFC 9112 section 2.2).
 _end = re.compile(rb"\r?\n\r?\n").search
@@ -39,6 +40,16 @@ def authority_of(host: bytes, port: int) -> bytes:
     return b"%b:%d" % (host, port)
 
 
+def check_place(host: bytes, port: int) -> None:
+    """
+    Whether a proxy can be told of a host and a port.
+
+    :raises InvalidRequest: it cannot. What is no printable ASCII could say more than where to go.
+    """
+    if _host(host) is None or not 0 < port < 65536:
+        raise InvalidRequest(f"no tunnel leads to the host {host!r} and the port {port!r}")
+
+
 class HTTPConnect:
     """
     One CONNECT.
@@ -52,7 +63,9 @@ class HTTPConnect:
         :param proxy: its name, for messages.
         :param host: where the tunnel leads, as for :func:`authority_of`.
         :param fields: for the proxy, checked, such as Proxy-Authorization.
+        :raises InvalidRequest: see :func:`check_place`.
         """
+        check_place(host, port)
         self._proxy = proxy
         self._target = authority_of(host, port)
         self._fields = fields

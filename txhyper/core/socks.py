@@ -21,7 +21,7 @@ from socksio.socks5 import (
     SOCKS5UsernamePasswordRequest,
 )
 
-from txhyper.core.connect import authority_of
+from txhyper.core.connect import authority_of, check_place
 from txhyper.errors import InvalidRequest, NegotiationFailed, TunnelRefused
 
 __all__ = ["SOCKS5Connect"]
@@ -60,8 +60,10 @@ class SOCKS5Connect:
         :param proxy: its name, for messages.
         :param host: a name, or an address, IPv6 without brackets and its zone left out.
         :param credentials: user name and password.
-        :raises InvalidRequest: the host's name does not fit into a request.
+        :raises InvalidRequest: the host's name does not fit into a request, or
+            :func:`~txhyper.core.connect.check_place` says so.
         """
+        check_place(host, port)
         if len(host) > LONGEST:
             raise InvalidRequest(
                 f"the host {host!r} has more than {LONGEST} octets, which SOCKS5 has no room for "

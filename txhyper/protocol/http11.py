@@ -42,6 +42,8 @@ from txhyper.protocol.http11_messages import (
     absoluteForm,
     addTo,
     headersOf,
+    isLast,
+    removeFrom,
     settle,
     translated,
 )
@@ -93,6 +95,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         self.issued = 0
         self._octetsReceived = 0
         self._reactor = reactor
+        self._fromAnyThread = partial(callFromAnyThread, reactor)
         self._bounds = bounds or Bounds()
         self._timer = Timer(reactor) if timer is None else timer
         # The limits of the request at hand, and why the rest of its response is not to come.
@@ -100,7 +103,8 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         self._cause: Exception | None = None
         self._persistent = persistent
         self._forwarding = forwarding
-        self._protocol = HTTP11ClientProtocol(self._quiescent)
+        self._protocol = cast(Any, HTTP11ClientProtocol(self._quiescent))
+        self._protocol._giveUp = self._givenUp
         self._closing = False
         # Whether a response has just ended, and nobody has been told that the slot is free.
         self._isFreed = False
@@ -156,11 +160,8 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
     def isUsable(self) -> bool:
         """Whether the connection may take a request, now or later."""
         # CONNECTION_LOST and the states on the way there are not to be waited for.
-        return not self._closing and self._protocol.state in (
-            "QUIESCENT",
-            "TRANSMITTING",
-            "WAITING",
-        )
+        states = ("QUIESCENT", "TRANSMITTING", "WAITING")
+        return not self._closing and self._protocol.state in states
 
     def state(self) -> ConnectionState:
         """A snapshot."""
@@ -187,10 +188,16 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         self.openCount = 0
         self._isFreed = True
 
+    def _givenUp(self, reason: Failure) -> None:
+        """Nothing more is to come, or it was not to: Twisted hangs up, and waits for the peer."""
+        self._closing = True
+        self._hangUp()
+        self._protocol._disconnectParser(reason)
+
     def _rest(self) -> None:
         """There is nothing to do."""
         if self._closing:
-            self._lose()
+            self._hangUp()
         elif self.onCapacity is not None:
             self.onCapacity(self)
 
@@ -216,7 +223,8 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         if self._limits is not None:
             self._limits.sent(self.origin)
         sent = self._protocol.request(wireRequest)
-        parser = cast(Any, self._protocol._parser)
+        removeFrom(wireRequest.headers, self._forwarding or (), request)
+        parser = self._protocol._parser
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
         # Told as soon as the response fails: Twisted waits until the request has been written.
         parser._responseDeferred.addErrback(self._failed, claim)
@@ -246,9 +254,6 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         )
         return wire
 
-    def _fromAnyThread(self, call: Callable[..., object]) -> None:
-        callFromAnyThread(self._reactor, call)
-
     # -- the response --------------------------------------------------------------------------
 
     def _headReceived(self, parser: Any, request: Request, claim: IClaim) -> None:
@@ -264,6 +269,9 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
             self._informed(response, request, claim)
             return
         del parser.allHeadersReceived
+        if isLast(response.version, parser.connHeaders.getRawHeaders(b"connection", ())):
+            # Twisted knows no other way to say so.
+            parser.connHeaders.setRawHeaders(b"connection", [b"close"])
         self._ending = Ending()
         response._bodyDataFinished = partial(self._bodyEnded, response, parser, self._ending)
         if self._limits is not None:
@@ -384,11 +392,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         """Take no more requests, finish the one that is open, and disconnect."""
         self._closing = True
         if not self.openCount:
-            self._lose()
-
-    def _lose(self) -> None:
-        assert self.transport is not None
-        self.transport.loseConnection()
+            self._hangUp()
 
     def abort(self) -> None:
         """Disconnect now."""

@@ -36,7 +36,17 @@ from txhyper.protocol.pushes import NO_PUSHES
 from txhyper.protocol.request import Request
 from txhyper.protocol.upload import Upload
 
-__all__ = ["HTTP11Response", "WrittenBody", "headersOf", "settle", "translated"]
+__all__ = [
+    "HTTP11Response",
+    "WrittenBody",
+    "absoluteForm",
+    "addTo",
+    "headersOf",
+    "isLast",
+    "removeFrom",
+    "settle",
+    "translated",
+]
 
 
 @implementer(IHyperResponse)
@@ -213,6 +223,17 @@ class LastChunk:
         self._wrapped.unregisterProducer()
 
 
+def isLast(version: tuple[bytes, int, int], connection: Iterable[bytes]) -> bool:
+    """
+    Whether a response is the last one on its connection (RFC 9112 section 9.3).
+
+    :param version: the response's.
+    :param connection: its Connection fields.
+    """
+    options = {option.strip().lower() for line in connection for option in line.split(b",")}
+    return b"close" in options or (version[1:] < (1, 1) and b"keep-alive" not in options)
+
+
 def settle(ending: Ending, lines: Iterable[bytes], origin: str) -> None:
     """
     A body is complete: tell those who wait for its trailers.
@@ -286,3 +307,10 @@ def addTo(headers: Headers, fields: Sequence[Field]) -> None:
     for name, value in fields:
         if name.lower() not in given:
             headers.addRawHeader(name, value)
+
+
+def removeFrom(headers: Headers, fields: Sequence[Field], request: Request) -> None:
+    """Once they are written, none of them is left for those who look at a response's request."""
+    for name, _ in fields:
+        if not request.headers.hasHeader(name):
+            headers.removeHeader(name)
