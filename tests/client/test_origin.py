@@ -177,6 +177,13 @@ class SharedDialTests(PoolTestCase):
         self.answer(connection)
         self.bodyOf(first)
 
+    def test_closedAndCancelled(self) -> None:
+        """Who hears that the pool was closed may cancel the others who wait; each is told once."""
+        first, second = self.sendSome(2)
+        first.addErrback(lambda _: second.cancel())
+        self.successResultOf(self.pool.closeCachedConnections())
+        self.reasonOf(second, CancelledError)
+
     def test_closedFromWithin(self) -> None:
         """A pool that is closed while its waiters are served fails the rest, and dials no more."""
         closed: list[Any] = []

@@ -94,7 +94,7 @@ class Origin:
         if not self._waiting:
             # Those that have no streams to give for now are not idle: somebody waits for them.
             for connection in self.connections:
-                self._pool.busy(connection)
+                self._pool.retirement.busy(connection)
         self._waiting.add(lease)
         self._mayGrow = True
         self._serve()
@@ -188,7 +188,7 @@ class Origin:
         for lease in self._waiting.dismiss():
             lease.abandon(error)
         for connection in list(self.connections):
-            self._pool.busy(connection)
+            self._pool.retirement.busy(connection)
             connection.close()
         self._pool.tidy(self)
 
@@ -303,7 +303,7 @@ class Origin:
             self._pool.coalescing.share(dial.found, self)
             what = "shares the connection of another origin"
         else:
-            self._pool.born(connection)
+            self._pool.retirement.born(connection, self._pool.maxConnectionAge)
             what = "connected, " + ("HTTP/2" if connection.multiplexed else "HTTP/1.1")
         self._pool.log.debug("{origin}: {what}", origin=self.name, what=what)
         connection.whenClosed().addCallback(self._closed, connection)
@@ -336,7 +336,7 @@ class Origin:
 
     def _use(self, lease: Lease | Visit, connection: IHTTPConnection) -> None:
         """A request goes on a connection, where a slot is reserved for it."""
-        self._pool.busy(connection)
+        self._pool.retirement.busy(connection)
         lease.use(connection, connection is not self._fresh)
         most = self._pool.maxRequestsPerConnection
         if most is not None and connection.issued >= most:
@@ -351,7 +351,7 @@ class Origin:
         if not self._pool.persistent or not connection.isUsable():
             connection.close()
         elif not self._waiting:
-            self._pool.idle(connection)
+            self._pool.retirement.idle(connection)
             if not connection.multiplexed:
                 self._trim()
 
@@ -371,6 +371,6 @@ class Origin:
         if connection in self.connections:
             self.connections.remove(connection)
             self._pool.log.debug("{origin}: a connection has ended", origin=self.name)
-            self._pool.gone(connection)
+            self._pool.retirement.gone(connection)
             self._serve()
         self._pool.tidy(self)

@@ -1,9 +1,9 @@
 """
-The pool: every origin's connections, and the time that idle ones have left.
+The pool: every origin's connections.
 
-Owns the dictionary of origins and one timer. Has the public face of Twisted's own
-:class:`~twisted.web.client.HTTPConnectionPool`, so that Twisted's own Agent and treq speak HTTP/2
-when they are handed one of these. Never sees a request's octets.
+Owns the dictionary of origins, and what all of their connections are made with. Has the public face
+of Twisted's own :class:`~twisted.web.client.HTTPConnectionPool`, so that Twisted's own Agent and
+treq speak HTTP/2 when they are handed one of these. Never sees a request's octets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IReactorCore,
     IReactorTime,
     IStreamClientEndpoint,
@@ -24,11 +23,11 @@ from twisted.logger import Logger
 from txhyper.client.coalescing import Coalescing
 from txhyper.client.lease import Lease
 from txhyper.client.origin import Origin
+from txhyper.client.retirement import Retirement
 from txhyper.client.route import Route
 from txhyper.client.states import OriginState
 from txhyper.client.visit import Visit
 from txhyper.core.bounds import Bounds
-from txhyper.core.deadlines import Deadlines
 from txhyper.core.hpack import coder_name
 from txhyper.core.windows import BaseFlowControlManager, FlowControlManager, check_windows
 from txhyper.errors import ConnectionUnusable, InvalidRequest
@@ -116,10 +115,8 @@ class ConnectionPool:
         self.closing: set[IHTTPConnection] = set()
         self._origins: dict[Hashable, Origin] = {}
         self.coalescing = Coalescing(reactor, self._origins if coalesce else None)
-        self._idle: Deadlines[IHTTPConnection] = Deadlines(240.0)
-        # Made with the first connection whose age is limited.
-        self._ages: Deadlines[IHTTPConnection] | None = None
-        self._timer: IDelayedCall | None = None
+        #: When connections are to go.
+        self.retirement = Retirement(reactor)
         # While there are origins: what the reactor calls when it stops; and whether it has.
         self._trigger: Any = None
         self._isStopped = False
@@ -130,12 +127,11 @@ class ConnectionPool:
     @property
     def cachedConnectionTimeout(self) -> float:
         """Seconds that an idle connection is kept."""
-        return self._idle.duration
+        return self.retirement.idleTime
 
     @cachedConnectionTimeout.setter
     def cachedConnectionTimeout(self, seconds: float) -> None:
-        self._idle.duration = seconds
-        self._reschedule()
+        self.retirement.idleTime = seconds
 
     def getConnection(
         self, key: Hashable, endpoint: IStreamClientEndpoint
@@ -275,62 +271,7 @@ class ConnectionPool:
             self.closing.update(origin.connections)
             origin.close(stopping(origin.name))
         self.timer.quiet()
-        self._reschedule()
-
-    # -- idle and old connections --------------------------------------------------------------
-
-    def born(self, connection: IHTTPConnection) -> None:
-        """A connection has been made."""
-        if self.maxConnectionAge is not None:
-            if self._ages is None:
-                self._ages = Deadlines(self.maxConnectionAge)
-            self._ages.duration = self.maxConnectionAge
-            self._ages.begin(connection, self.reactor.seconds())
-            self._reschedule()
-
-    def gone(self, connection: IHTTPConnection) -> None:
-        """A connection has ended."""
-        self.busy(connection)
-        if self._ages is not None:
-            self._ages.end(connection)
-
-    def idle(self, connection: IHTTPConnection) -> None:
-        """
-        A connection has nothing to do: its time begins, if it does not run. A peer does not prolong
-        it by changing its mind about how much it would take.
-        """
-        if connection not in self._idle:
-            self._idle.begin(connection, self.reactor.seconds())
-            self._schedule()
-
-    def busy(self, connection: IHTTPConnection) -> None:
-        """A connection has something to do, or is gone. The timer finds out by itself."""
-        self._idle.end(connection)
-
-    def _reschedule(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._schedule()
-
-    def _schedule(self) -> None:
-        if self._timer is None:
-            kinds = [self._idle] if self._ages is None else [self._idle, self._ages]
-            due = [when for kind in kinds if (when := kind.next()) is not None]
-            if due:
-                self._timer = self.reactor.callLater(
-                    max(0.0, min(due) - self.reactor.seconds()), self._expire
-                )
-
-    def _expire(self) -> None:
-        self._timer = None
-        now = self.reactor.seconds()
-        late = self._idle.expire(now)
-        if self._ages is not None:
-            late += self._ages.expire(now)
-        for connection in late:
-            connection.close()
-        self._schedule()
+        self.retirement.settle()
 
     def closeCachedConnections(self) -> Deferred[None]:
         """
@@ -349,14 +290,14 @@ class ConnectionPool:
         self.closing.update(connections)
         for origin in origins:
             origin.close(ConnectionUnusable(f"{origin.name}: the pool was closed"))
-        self._reschedule()
+        self.retirement.settle()
 
         def done(ignored: object) -> None:
             self.closing.difference_update(connections)
             if force.active():
                 force.cancel()
             self.timer.quiet()
-            self._reschedule()
+            self.retirement.settle()
 
         told: Deferred[None] = Deferred()
         closed.addCallback(done).chainDeferred(told)
