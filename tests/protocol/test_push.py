@@ -436,6 +436,24 @@ class BoundTests(PushTestCase):
         self.assertEqual(2002, self.take(response).streamId)
         self.assertTrue(self.client.isUsable())
 
+    def test_noEndOfRefusals(self) -> None:
+        """A server that goes on promising what is refused ends its connection, for any reason."""
+        bounds = Bounds(promises=3, useless_frames=10, useless_frames_per_second=0.0)
+        for authority in (b"a.test", b"b.test"):
+            for isComplete in (False, True):
+                self.options = {"bounds": bounds}  # type: ignore[misc]
+                self.setUp()
+                stream = 0
+                while self.client.isUsable() and stream < 200:
+                    stream += 2
+                    self.peer.sendPromise(1, stream, promised(authority=authority))
+                    if isComplete and authority == b"a.test" and stream <= 6:
+                        self.peer.sendHeaders(stream, OK, endStream=True)
+                self.assertLess(stream, 100)
+                deferred, self.deferred = self.deferred, None
+                assert deferred is not None
+                self.assertEqual("useless_frames", self.neverReceived(deferred).bound)
+
     def test_violations(self) -> None:
         """What a server may not do at all ends the connection."""
         for octets in (
