@@ -87,6 +87,22 @@ class PushTests(HyperTestCase):
         self.assertEqual([b"/c"], [push.path for push in second])
         response.close()
 
+    def test_cancelledWhileWaiting(self) -> None:
+        """One that is cancelled while it waits has not ended: what comes then comes to it."""
+        pushes = self.conn.get_pushes(capture_all=True)
+        # Once before there is a response, and once beside it.
+        for respond in (True, False):
+            waiting = Deferred.fromCoroutine(pushes.__anext__())
+            waiting.cancel()
+            self.failureResultOf(waiting, CancelledError)
+            if respond:
+                response = self.respond()
+        waiting = Deferred.fromCoroutine(pushes.__anext__())
+        self.assertNoResult(waiting)
+        self.promise(2, b"/a")
+        self.assertEqual(b"/a", self.successResultOf(waiting).path)
+        response.close()
+
     def test_leftEarly(self) -> None:
         """Those that were not reached are there the next time, and are not cancelled."""
         for streamId in (2, 4):

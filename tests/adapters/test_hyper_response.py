@@ -273,6 +273,24 @@ class ChunkTests(ResponseTestCase):
             self.connection.lose()
             self.assertEqual([b"abc"], self.successResultOf(chunks))
 
+    def test_cancelledWhileWaiting(self) -> None:
+        """One that is cancelled while it waits has not ended: the next chunk comes to it."""
+        chunks = self.respond().read_chunked()
+        waiting = Deferred.fromCoroutine(chunks.__anext__())
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        waiting = Deferred.fromCoroutine(chunks.__anext__())
+        self.assertNoResult(waiting)
+        self.data(b"x")
+        self.assertEqual(b"x", self.successResultOf(waiting))
+
+    def test_failsEachTime(self) -> None:
+        """A body that was cut off does not end as a whole one does, however often one asks."""
+        chunks = self.respond().read_chunked()
+        self.connection.peer.sendReset(1, 2)
+        for _ in range(2):
+            self.failureResultOf(Deferred.fromCoroutine(chunks.__anext__()), StreamReset)
+
     def test_leftEarly(self) -> None:
         """An iterator that is left gives nothing up: whoever reads on gets the rest."""
         response = self.respond()

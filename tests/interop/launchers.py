@@ -424,6 +424,92 @@ class Nginx(ForeignLauncher):
         )
 
 
+APACHE_CONFIGURATION = """\
+ServerRoot {directory}
+ServerName localhost
+PidFile {directory}/apache.pid
+ErrorLog {directory}/log
+DefaultRuntimeDir {directory}
+{user}
+{modules}
+Listen 127.0.0.1:{port}
+DocumentRoot {root}
+<Directory {root}>
+    Require all granted
+</Directory>
+SSLEngine on
+SSLCertificateFile {certificate}
+SSLCertificateKeyFile {key}
+Protocols h2 http/1.1
+H2Push on
+H2PushDiarySize 0
+<Location /0>
+    {pushes}
+</Location>
+"""
+
+
+class PushingApache(ForeignLauncher):
+    """
+    Apache's httpd, which promises some bodies with the empty one.
+
+    :cvar promised: their sizes.
+    """
+
+    label = "Apache"
+    programs = ("apache2", "httpd")
+    folders = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
+    #: Those that it needs, where they are not built in.
+    modules = ("mpm_event", "authz_core", "unixd", "ssl", "http2")
+    promised = (bodies.MEBIBYTE, 100)
+
+    @classmethod
+    def found(cls) -> str | None:
+        """Its program, which has two names."""
+        return next(filter(None, map(findProgram, cls.programs)), None)
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """As for all, and its modules have to be where they are looked for."""
+        if cls.found() is None:
+            return f"{cls.label} is not installed: there is no program called apache2 or httpd"
+        if not any((folder / "mod_http2.so").exists() for folder in cls.folders):
+            return "this Apache has no module for HTTP/2"
+        return None
+
+    def command(self) -> list[str]:
+        program = self.found()
+        assert program is not None
+        configuration = self.directory / "apache.conf"
+        configuration.write_text(self.configuration(), encoding="utf-8")
+        return [program, "-D", "FOREGROUND", "-f", str(configuration)]
+
+    def configuration(self) -> str:
+        """What to serve, and what to promise with it."""
+        # Started by root it goes on as another user, who may not read the bodies of the others.
+        self.directory.chmod(0o755)
+        root = self.directory / "www"
+        root.mkdir(exist_ok=True)
+        for size in (0, *self.promised):
+            (root / str(size)).write_bytes(bodies.body(size))
+        folder = next(folder for folder in self.folders if (folder / "mod_http2.so").exists())
+        return APACHE_CONFIGURATION.format(
+            directory=self.directory,
+            user="User nobody" if os.geteuid() == 0 else "",
+            modules="\n".join(
+                f"<IfModule !{name}_module>\n"
+                f"    LoadModule {name}_module {folder}/mod_{name}.so\n"
+                "</IfModule>"
+                for name in self.modules
+            ),
+            port=self.port,
+            root=root,
+            certificate=self.certificate,
+            key=self.key,
+            pushes="\n    ".join(f"H2PushResource add /{size}" for size in self.promised),
+        )
+
+
 class ImpatientNginx(Nginx):
     """nginx that takes a hundred requests to a connection, and notes the number of each."""
 
@@ -747,6 +833,7 @@ SYSTEM_SERVERS: tuple[type[Launcher], ...] = (
     Nginx,
     StoringNginx,
     Nghttpd,
+    PushingApache,
     HAProxy,
     Squid,
     Microsocks,

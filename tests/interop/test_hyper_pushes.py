@@ -12,7 +12,7 @@ from txhyper.adapters.hyper import HTTP20Push
 from txhyper.client.tls import policyTrusting
 
 from . import bodies
-from .launchers import Launcher, Node, PushingNghttpd, running
+from .launchers import Launcher, Node, PushingApache, PushingNghttpd, running
 
 
 class PushTests:
@@ -60,9 +60,10 @@ class PushTests:
             for _ in range(20):
                 for push in await self.pushes(conn):
                     waiting = push.get_response()
-                    push.cancel()
                     # It may have come by now.
-                    if not waiting.called:
+                    hasCome = waiting.called
+                    push.cancel()
+                    if not hasCome:
                         await self.assertFailure(waiting, CancelledError)
             (origin,) = conn._agent.pool.snapshot()
             self.assertEqual(1, len(origin.connections))
@@ -90,3 +91,13 @@ class NghttpdPushTests(PushTests, TestCase):
     path = "/0"
     body = b""
     promised = (bodies.MEBIBYTE, 100)
+
+
+@unittest.skipIf(PushingApache.missing(), PushingApache.missing())
+class ApachePushTests(PushTests, TestCase):
+    """Apache, by its H2PushResource."""
+
+    launcher = PushingApache
+    path = "/0"
+    body = b""
+    promised = PushingApache.promised

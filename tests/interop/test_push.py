@@ -13,7 +13,7 @@ from txhyper.client.tls import policyTrusting
 
 from . import bodies
 from .fetching import digestOf
-from .launchers import Launcher, Nghttpd, Node, PushingNghttpd, running
+from .launchers import Launcher, Nghttpd, Node, PushingApache, PushingNghttpd, running
 
 SIZE = bodies.MEBIBYTE
 
@@ -111,6 +111,22 @@ class NghttpdTests(PushTestCase):
         """Both are kept."""
         response = await self.get("/0")
         sizes = [SIZE, 100]
+        async for promise in response.pushes:
+            await self.check(promise, sizes.pop(0))
+        self.assertEqual([], sizes)
+        self.assertEqual(b"", await response.read())
+
+
+@unittest.skipIf(PushingApache.missing(), PushingApache.missing())
+class ApacheTests(PushTestCase):
+    """Apache, which pushes what its H2PushResource says."""
+
+    launcher = PushingApache
+
+    async def test_promises(self) -> None:
+        """All are kept."""
+        response = await self.get("/0")
+        sizes = list(PushingApache.promised)
         async for promise in response.pushes:
             await self.check(promise, sizes.pop(0))
         self.assertEqual([], sizes)

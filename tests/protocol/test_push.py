@@ -420,6 +420,40 @@ class BoundTests(PushTestCase):
         self.assertEqual([1, 2, 4, 6], sorted(resets))
         self.assertEqual(0, self.client.openCount)
 
+    def test_aThousandThatAreComplete(self) -> None:
+        """Nor do those whose responses have come whole, which are open streams no more."""
+        response = self.respond()
+        for stream in range(2, 2002, 2):
+            self.peer.sendPromise(1, stream, promised())
+            self.peer.sendHeaders(stream, OK)
+            self.peer.sendData(stream, bytes(1000), endStream=True)
+        resets = [frame for frame in self.peer.drain() if frame.kind == frames.RST_STREAM]
+        self.assertEqual(list(range(8, 2002, 2)), [frame.streamId for frame in resets])
+        self.assertEqual({REFUSED_STREAM.to_bytes(4, "big")}, {each.payload for each in resets})
+        self.assertEqual([2, 4, 6], [promise.streamId for promise in response.pushes.taken()])
+        # Those that are taken make room.
+        self.peer.sendPromise(1, 2002, promised())
+        self.assertEqual(2002, self.take(response).streamId)
+        self.assertTrue(self.client.isUsable())
+
+    def test_noEndOfRefusals(self) -> None:
+        """A server that goes on promising what is refused ends its connection, for any reason."""
+        bounds = Bounds(promises=3, useless_frames=10, useless_frames_per_second=0.0)
+        for authority in (b"a.test", b"b.test"):
+            for isComplete in (False, True):
+                self.options = {"bounds": bounds}  # type: ignore[misc]
+                self.setUp()
+                stream = 0
+                while self.client.isUsable() and stream < 200:
+                    stream += 2
+                    self.peer.sendPromise(1, stream, promised(authority=authority))
+                    if isComplete and authority == b"a.test" and stream <= 6:
+                        self.peer.sendHeaders(stream, OK, endStream=True)
+                self.assertLess(stream, 100)
+                deferred, self.deferred = self.deferred, None
+                assert deferred is not None
+                self.assertEqual("useless_frames", self.neverReceived(deferred).bound)
+
     def test_violations(self) -> None:
         """What a server may not do at all ends the connection."""
         for octets in (

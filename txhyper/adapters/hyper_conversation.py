@@ -8,13 +8,14 @@ Owns the ids, and which responses have not been taken. Connects and closes nothi
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 from twisted.internet.defer import Deferred
 
 from txhyper.adapters.hyper_place import base_of, octets_of
-from txhyper.adapters.hyper_pushes import HTTP20Push
+from txhyper.adapters.hyper_pushes import HTTP20Push, HTTP20Pushes
 from txhyper.adapters.hyper_requests import Outgoing
 from txhyper.adapters.hyper_response import HTTPResponse
 from txhyper.client.agent import Agent
@@ -124,17 +125,13 @@ class Conversation:
             stream_id = self._next_id - 2
         if not self._is_past(stream_id):
             raise self._unknown(stream_id, "")
-        return self._pushes(stream_id, capture_all)
-
-    async def _pushes(self, stream_id: int, waits: bool) -> AsyncIterator[HTTP20Push]:
-        answers, arrived = self._answers, self._responses.add
-        outgoing = self._requests.get(stream_id)
-        if waits and outgoing is not None:
-            await outgoing.when_told()
-        response = answers.get(stream_id)
-        if response is not None:
-            async for promise in response.promises(waits):
-                yield HTTP20Push(promise, self._name, arrived)
+        return HTTP20Pushes(
+            self._requests.get(stream_id),
+            partial(self._answers.get, stream_id),
+            capture_all,
+            self._name,
+            self._responses.add,
+        )
 
     # -- requests piece by piece -------------------------------------------------------------------
 

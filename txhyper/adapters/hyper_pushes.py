@@ -8,13 +8,63 @@ what becomes of those that nobody wants, :mod:`txhyper.protocol.push` decides.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
 from txhyper.adapters.hyper_response import HTTPResponse, map_of, unwrapped
 from txhyper.interfaces import IHyperResponse, IPushPromise
 
-__all__ = ["HTTP20Push"]
+if TYPE_CHECKING:
+    from txhyper.adapters.hyper_requests import Outgoing
+
+__all__ = ["HTTP20Push", "HTTP20Pushes"]
+
+
+class HTTP20Pushes:
+    """
+    What :meth:`~txhyper.HTTPConnection.get_pushes` hands out.
+
+    No generator: one that was cancelled says from then on that it has ended.
+    """
+
+    def __init__(
+        self,
+        outgoing: Outgoing | None,
+        answer: Callable[[], HTTPResponse | None],
+        waits: bool,
+        origin: str,
+        arrived: Callable[[HTTPResponse], object],
+    ) -> None:
+        """
+        :param outgoing: the request, if something may still be done with it.
+        :param answer: its response, if there is one that somebody still has.
+        :param waits: whether to wait for the response, and for more until that has ended.
+        :param origin: for messages.
+        :param arrived: told of each response that was promised.
+        """
+        self._outgoing = outgoing
+        self._answer = answer
+        self._waits = waits
+        self._origin = origin
+        self._arrived = arrived
+        # Held from here on, as its promises go with it.
+        self._response: HTTPResponse | None = None
+
+    def __aiter__(self) -> HTTP20Pushes:
+        return self
+
+    async def __anext__(self) -> HTTP20Push:
+        if self._outgoing is not None and self._waits:
+            await self._outgoing.when_told()
+        self._outgoing = None
+        if self._response is None:
+            self._response = self._answer()
+        if self._response is not None:
+            promise = await self._response.promise(self._waits)
+            if promise is not None:
+                return HTTP20Push(promise, self._origin, self._arrived)
+        raise StopAsyncIteration
 
 
 class HTTP20Push:

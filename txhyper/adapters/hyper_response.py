@@ -8,7 +8,6 @@ agent's response. Opens the wrappings that Twisted's users expect around errors,
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -92,8 +91,6 @@ class HTTPResponse(OnlyAsynchronous):
         self._held = bytearray()
         self._is_reading = False
         self._is_closed = False
-        # Promises that nobody has taken.
-        self._promises: deque[IPushPromise] = deque()
         # Why the body is not complete: told by every read from then on.
         self._error: BaseException | None = None
 
@@ -135,31 +132,26 @@ class HTTPResponse(OnlyAsynchronous):
         for stays with the server, up to the stream's window.
 
         :param decode_content: as for :meth:`read`.
-        :return: an asynchronous iterator. One that is left early gives nothing up: whoever reads on
-            gets the rest.
+        :return: an asynchronous iterator. One that is left early, or cancelled while it waits,
+            gives nothing up: whoever reads on gets the rest. It fails as :meth:`read` does.
         :raises RuntimeError: as for :meth:`read`.
         """
         self._use(decode_content)
-        return self._iterate()
+        return ReadChunks(self)
 
-    async def promises(self, waits: bool) -> AsyncIterator[IPushPromise]:
+    async def promise(self, waits: bool) -> IPushPromise | None:
         """
         What the server promises beside this response, each once.
 
-        :param waits: whether to wait for more, until the response has ended.
+        :param waits: whether to wait for one, until the response has ended.
+        :return: the oldest one that nobody has taken; None if there is none. Who is cancelled while
+            waiting takes nothing.
         """
         pushes = self._response.pushes
-        while True:
-            self._promises.extend(pushes.taken())
-            if self._promises:
-                yield self._promises.popleft()
-            elif waits:
-                try:
-                    self._promises.append(await anext(pushes))
-                except StopAsyncIteration:
-                    return
-            else:
-                return
+        if waits or pushes.waiting:
+            with suppress(StopAsyncIteration):
+                return await anext(pushes)
+        return None
 
     def close(self) -> None:
         """
@@ -216,15 +208,15 @@ class HTTPResponse(OnlyAsynchronous):
         del held[:amt]
         return taken
 
-    async def _iterate(self) -> AsyncIterator[bytes]:
+    async def chunk(self) -> bytes | None:
+        """
+        The next chunk, or what a read has left of the last one; None if the body has ended as it
+        should.
+        """
+        self._check()
         if self._held:
-            yield await self._read(len(self._held))
-        while True:
-            self._check()
-            chunk = await self._next()
-            if chunk is None:
-                return
-            yield chunk
+            return await self._read(len(self._held))
+        return await self._next()
 
     async def _next(self) -> bytes | None:
         """The next chunk; None if the body has ended as it should."""
@@ -247,6 +239,29 @@ class HTTPResponse(OnlyAsynchronous):
             raise self._error from None
         finally:
             self._is_reading = False
+
+
+class ReadChunks:
+    """
+    What :meth:`HTTPResponse.read_chunked` hands out.
+
+    No generator: one that was cancelled, or has raised, says from then on that it has ended, which
+    of a body would mean that it is complete.
+    """
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self._response = response
+
+    def __aiter__(self) -> ReadChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._response.chunk()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
 
 
 def map_of(headers: Headers) -> HTTPHeaderMap:

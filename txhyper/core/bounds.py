@@ -36,9 +36,10 @@ class Bounds:
     #: Informational responses (1xx) before one final response.
     informational_responses: int = 100
 
-    #: Promised responses of one connection that are not complete yet (server push). The peer has
-    #: each one above it refused, with REFUSED_STREAM, and the connection lives. Each holds at most
-    #: one stream window of octets that nobody reads.
+    #: Promised responses of one connection that are not complete yet (server push), and promises
+    #: beside one response that nobody has taken, complete or not. The peer has each one above it
+    #: refused, with REFUSED_STREAM, and the connection lives. Each holds at most one stream window
+    #: of octets that nobody reads.
     promises: int = 32
 
     #: Entries of one SETTINGS frame. The RFCs know ten.

@@ -303,6 +303,14 @@ class ReceivingHalf(SendingHalf):
         self._promises += 1
         return PROMISED, parent, (stream, head), 0
 
+    def refused(self) -> None:
+        """
+        A promise was told of, and has been reset by those who do not believe it.
+
+        :raises BoundExceeded: too many were, or other frames without progress.
+        """
+        self._useless()
+
     def _window_update(self, flags: int, stream_id: int, payload: bytes) -> Fact | None:
         """WINDOW_UPDATE of a stream (section 6.9)."""
         increment = read_increment(payload)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange"]
 
 #: RST_STREAM codes (RFC 9113 section 7).
-NO_ERROR, PROTOCOL_ERROR = 0x0, 0x1
+NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM = 0x0, 0x1, 0x7
 
 
 class Exchange(ReadingSide):
@@ -135,7 +135,13 @@ class Exchange(ReadingSide):
             self._log.debug("{error}", error=error)
             promised.refuse(PROTOCOL_ERROR)
         elif not self.request.promised(promise):
-            self.pushes().put(promise)
+            pushes = self.pushes()
+            if pushes.waiting < self.bounds.promises:
+                pushes.put(promise)
+            else:
+                # The engine counts those that are not complete; these may be, and each holds a
+                # body that nobody reads.
+                promised.refuse(REFUSED_STREAM)
 
     def responded(self, head: ResponseHead) -> None:
         """The final response's head has come."""

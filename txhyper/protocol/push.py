@@ -88,8 +88,8 @@ class PromisedExchange(ReadingSide):
         """The stream has ended."""
 
     def refuse(self, code: int) -> None:
-        """The promise is not believed."""
-        self._reset(code)
+        """The promise is not believed. :raises BoundExceeded: too many were not."""
+        self._wire.refuse(self.opened(), code)
 
     def cancel(self) -> None:
         """Nobody wants the response."""

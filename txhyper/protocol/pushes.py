@@ -51,6 +51,11 @@ class Pushes:
         self._promises.clear()
         return promises
 
+    @property
+    def waiting(self) -> int:
+        """How many are here that nobody has taken."""
+        return len(self._promises)
+
     def put(self, promise: IPushPromise) -> None:
         """One more has come."""
         self._promises.append(promise)

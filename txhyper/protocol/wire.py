@@ -183,6 +183,15 @@ class Wire:
             self.touch()
             self._closed(stream)
 
+    def refuse(self, stream: Stream, code: int) -> None:
+        """
+        A promise that has just come is not believed.
+
+        :raises BoundExceeded: there were too many of this kind.
+        """
+        self.reset(stream, code)
+        self._engine.refused()
+
     def later(self, call: Callable[..., object], *args: object) -> None:
         """Call in the next turn of the reactor."""
         self.reactor.callLater(0, call, *args)
