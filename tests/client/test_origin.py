@@ -127,16 +127,28 @@ class SharedDialTests(PoolTestCase):
         self.reasonOf(again[0], ConnectionUnusable)
 
     def test_sentAnewByTheFirstThatFails(self) -> None:
-        """A request that is cancelled as another fails, and sent anew, keeps its time limit."""
-        request = Tracked(b"GET", b"https://a.test/2", timeouts=Timeouts(total=5))
+        """
+        A request that is cancelled as another fails, and sent anew, keeps its time limit: whether
+        that has failed for itself, or because the pool was closed.
+        """
         route = Route("https://a.test", "https://a.test", lambda: self.network)
-        again: list[Any] = []
-        first, second = self.send(), self.counted(self.pool.send(route, request))
-        first.addErrback(lambda _: second.cancel())
-        second.addErrback(lambda _: again.append(self.counted(self.pool.send(route, request))))
-        self.only().connecting.errback(error.ConnectionRefusedError())
-        self.clock.advance(5)
-        self.reasonOf(again[0], TotalTimedOut)
+
+        def refuse() -> None:
+            self.dials[-1].connecting.errback(error.ConnectionRefusedError())
+
+        for fail in (refuse, self.pool.closeCachedConnections):
+            request = Tracked(b"GET", b"https://a.test/2", timeouts=Timeouts(total=5))
+            first, second = self.send(), self.counted(self.pool.send(route, request))
+            first.addErrback(lambda _, second=second: second.cancel())
+            again: list[Any] = []
+            second.addErrback(
+                lambda _, request=request, again=again: again.append(
+                    self.counted(self.pool.send(route, request))
+                )
+            )
+            fail()
+            self.clock.advance(5)
+            self.reasonOf(again[0], TotalTimedOut)
 
     def test_manyLeave(self) -> None:
         """What it costs that one gives up does not grow with those who wait behind."""
