@@ -1,8 +1,10 @@
 """
 hyper's documentation, chapter by chapter: each example has its counterpart here, and runs.
 
-The chapters stand in their order, with their numbers. Those about installing, the command line and
-contributing are no code; the command line's is ``tests/cli``.
+The chapters stand in their order, with their numbers. Those about installing and contributing are
+no code; 2.1.6 and 2.1.7 are the command line's, which ``tests/cli`` is about; 3.1.3 is about
+threads, which there are none of; the certificates of 3.1.4 are an example of the documentation,
+which ``tests/test_docs.py`` runs.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import json
 import zlib
 from typing import Any
 
+from treq.client import HTTPClient
 from twisted.web.resource import Resource
 
 from tests.adapters.loopback import LoopbackTestCase
 from txhyper import (
+    Agent,
     BaseFlowControlManager,
     HTTP11Connection,
     HTTP20Connection,
@@ -169,6 +173,24 @@ class QuickstartTests(SeedTestCase):
         async def session() -> None:
             async with HTTP11Connection("twitter.com:443", **self.options()) as c:
                 self.assertIsNone((await c.get_response(c.request("GET", "/"))).streamId)
+
+        self.run_(session())
+
+    def test_215_requests(self) -> None:
+        """2.1.5: the goodness of requests, which is treq here, with HTTP/2 and no further ado."""
+        agent = Agent.usingEndpointFactory(self.loopback.clock, self.loopback)
+        client = HTTPClient(agent)
+
+        async def session() -> None:
+            r = await client.get("https://http2bin.org/get", params={"a": "b"})
+            self.assertEqual((200, (b"HTTP", 2, 0)), (r.code, r.version))
+            self.assertEqual({"a": "b"}, (await r.json())["args"])
+            # "some hosts will redirect to new hostnames": nothing has to be installed for them.
+            r = await client.get(
+                "https://http2bin.org/redirect-to?url=https://www.http2bin.org/get"
+            )
+            self.assertEqual("https://www.http2bin.org/get", (await r.json())["url"])
+            await agent.close()
 
         self.run_(session())
 

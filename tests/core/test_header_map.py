@@ -254,7 +254,8 @@ class HeadersTests(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         """Every name keeps its values, in their order."""
         headers = Headers({b"Accept": [b"a, b", b"c"], b"X-Id": [b"1"]})
-        made = HTTPHeaderMap(headers.getAllRawHeaders())
+        made = HTTPHeaderMap(headers)
+        self.assertEqual(made, HTTPHeaderMap(headers.getAllRawHeaders()))
         self.assertEqual([b"a", b"b", b"c"], made["accept"])
         self.assertEqual(headers, Headers(made.raw_lists()))
 

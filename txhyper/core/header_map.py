@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias, TypeVar, overload
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from txhyper.core.headers import SENSITIVE, Field
 
@@ -25,9 +25,19 @@ Text = bytes | str
 #: What is taken for a value where several fields are given at once.
 Values = Text | Iterable[Text]
 
-#: Where fields may come from: pairs, something with ``items()``, or a map of ours.
+
+class RawHeaders(Protocol):
+    """Twisted's ``Headers``, or what is like them."""
+
+    def getAllRawHeaders(self) -> Iterable[tuple[bytes, Iterable[bytes]]]:
+        """Names, each with its values."""
+
+
+#: Where fields may come from: pairs, something with ``items()``, Twisted's ``Headers``, or a map
+#: of ours.
 Fields: TypeAlias = (
-    "HTTPHeaderMap | Mapping[str, Values] | Mapping[bytes, Values] | Iterable[tuple[Text, Values]]"
+    "HTTPHeaderMap | RawHeaders | Mapping[str, Values] | Mapping[bytes, Values]"
+    " | Iterable[tuple[Text, Values]]"
 )
 
 #: Fields in which a comma separates no values: cookies, dates, free text, URIs, credentials and
@@ -91,7 +101,7 @@ class HTTPHeaderMap:
 
     Names and values are given as bytes, or as text, which becomes UTF-8. They come out as bytes.
 
-    From Twisted's ``Headers`` it is made by ``HTTPHeaderMap(headers.getAllRawHeaders())``, and
+    From Twisted's ``Headers`` it is made by ``HTTPHeaderMap(headers)``, and
     ``Headers(map.raw_lists())`` is the way back. ``Headers`` keeps the order of the values of
     each name, not that of different names among one another.
 
@@ -242,8 +252,9 @@ class HTTPHeaderMap:
 
     def merge(self, other: Fields) -> None:
         """
-        Add all fields of another map, raw; or of pairs, or of what has ``items()``, where a value
-        may be a list of them. What is there stays. A map that is merged into itself stays as it is.
+        Add all fields of another map, raw; or of Twisted's ``Headers``, of pairs, or of what has
+        ``items()``, where a value may be a list of them. What is there stays. A map that is merged
+        into itself stays as it is.
 
         :raises TypeError: a name or a value is neither bytes nor text. Nothing was added.
         """
@@ -252,7 +263,11 @@ class HTTPHeaderMap:
         if isinstance(other, HTTPHeaderMap):
             self._fields += other._fields
             return
-        pairs = other.items() if isinstance(other, Mapping) else other
+        pairs: Any
+        if hasattr(other, "getAllRawHeaders"):
+            pairs = other.getAllRawHeaders()
+        else:
+            pairs = other.items() if isinstance(other, Mapping) else other
         self._fields += [
             (_octets(name), _octets(value)) for name, values in pairs for value in _listed(values)
         ]
