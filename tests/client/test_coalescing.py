@@ -13,6 +13,9 @@ from twisted.internet.interfaces import (
     IResolutionReceiver,
 )
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import BrowserLikePolicyForHTTPS, HostnameCachingHTTPSPolicy
 from zope.interface import directlyProvides, implementer
 
 from tests.client import scene
@@ -24,9 +27,11 @@ from tests.client.scene import (
     PoolTestCase,
     Tracked,
 )
+from txhyper import Agent
 from txhyper.client import coalescing
 from txhyper.client.pool import ConnectionPool
 from txhyper.client.route import Place, Route
+from txhyper.client.tls import defaultPolicy, policyTrusting, unverifiedPolicy
 from txhyper.errors import ConnectionUnusable, ConnectTimedOut
 from txhyper.protocol.timeouts import Timeouts
 from txhyper.testing.certs import CertificateAuthority
@@ -527,3 +532,33 @@ class PromiseTests(CoalescingTestCase):
         self.pool = ConnectionPool(self.clock, enablePush=True)
         self.assertFalse(self.isBelieved(b"b.test"))
         self.assertTrue(self.isBelieved(b"a.test"))
+
+
+class PolicyTests(SynchronousTestCase):
+    """Under which policies an agent's origins may share at all."""
+
+    def mayShare(self, policy: Any, uri: bytes = b"https://a.test/") -> bool:
+        """Whether an origin may."""
+        target, _ = Agent(MemoryReactorClock(), policy)._target(uri)
+        return target.route.place is not None
+
+    def test_alike(self) -> None:
+        """Those that are known to trust every host by the same rules: ours, and Twisted's."""
+        ours = (None, defaultPolicy(), policyTrusting(AUTHORITY.pem), unverifiedPolicy())
+        for policy in (*ours, BrowserLikePolicyForHTTPS()):
+            self.assertTrue(self.mayShare(policy))
+
+    def test_unknown(self) -> None:
+        """None that may have rules for each host: the second one's would not be asked."""
+
+        class Own(BrowserLikePolicyForHTTPS):
+            pass
+
+        wrapped = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
+        for policy in (Own(), wrapped):
+            self.assertFalse(self.mayShare(policy))
+
+    def test_neverAddressesNorPlain(self) -> None:
+        """Nor what has no name, or no TLS."""
+        for uri in (b"http://a.test/", b"https://127.0.0.1/", b"https://[::1]/"):
+            self.assertFalse(self.mayShare(None, uri))

@@ -96,7 +96,11 @@ class Target:
             # What the agents share must not make them share a connection by another way.
             sharing = (sharing, proxy.key)
             name = f"{name} by way of the proxy {proxy.name}"
-        elif scheme == b"https" and isinstance(factory, StandardEndpointFactory):
+        elif (
+            scheme == b"https"
+            and isinstance(factory, StandardEndpointFactory)
+            and factory.treatsHostsAlike
+        ):
             place = Place.of(host.decode("ascii"), port, sharing)
         endpoint = partial(_endpoint, factory, uri, host, port)
         key = (scheme, host, port, sharing)

@@ -27,6 +27,7 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from txhyper.client.tls import treatsHostsAlike
 from txhyper.errors import InvalidRequest
 
 __all__ = ["StandardEndpointFactory"]
@@ -51,6 +52,8 @@ class StandardEndpointFactory:
         """
         self._reactor = reactor
         self._policy = policy
+        #: Whether what holds for one host holds for another one.
+        self.treatsHostsAlike = treatsHostsAlike(policy)
         if isinstance(bindAddress, str):
             bindAddress = (bindAddress, 0)
         self._options: dict[str, Any] = {"bindAddress": bindAddress}

@@ -150,8 +150,10 @@ class Lease:
             # server that does so after every hundred, that may happen any number of times. It
             # ends because each such connection took at least one request that is counted.
             self._attempts -= 1
-        if isinstance(error, HTTP11Required):
-            self._origin.requireHTTP11()
+        if isinstance(error, HTTP11Required) and not self._origin.requireHTTP11():
+            # It would say so again.
+            self.abandon(error)
+            return
         # The next connection may be one that has yet to be made.
         reused, self._reused = self._reused, False
         excused = reused or not self._hasLostNew

@@ -123,14 +123,15 @@ class Origin:
             and connection not in pool.closing
         )
 
-    def requireHTTP11(self) -> None:
+    def requireHTTP11(self) -> bool:
         """
         The server wants HTTP/1.1 (HTTP_1_1_REQUIRED): offer nothing else from now on. Requests
         that are open over HTTP/2 may finish there; those that wait move on.
+
+        :return: whether HTTP/1.1 may be spoken here at all.
         """
         if HTTP11_ONLY[0] not in self.route.offers:
-            # It is not to be spoken here.
-            return
+            return False
         dials: list[Dial] = []
         if not self._http11:
             # They have offered HTTP/2.
@@ -147,6 +148,7 @@ class Origin:
             if connection.multiplexed:
                 self.renounce(connection)
         self._serve()
+        return True
 
     def renounce(self, connection: IHTTPConnection) -> None:
         """

@@ -35,6 +35,7 @@ from twisted.internet.ssl import (
 )
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
@@ -184,6 +185,11 @@ def _verify(
         tls.failVerification(Failure())
         return False
     return True
+
+
+def treatsHostsAlike(policy: IPolicyForHTTPS) -> bool:
+    """Whether a policy is known to trust, and to show, the same for every host."""
+    return isinstance(policy, _Policy) or type(policy) is BrowserLikePolicyForHTTPS
 
 
 def withAdvice(error: NegotiationFailed) -> NegotiationFailed:

@@ -44,8 +44,9 @@ class Timeouts:
     connect: float | None = None
     #: Waiting for TLS after that (:exc:`~txhyper.errors.HandshakeTimedOut`).
     handshake: float | None = None
-    #: Waiting in the queue of a connection that has no stream free
-    #: (:exc:`~txhyper.errors.SlotTimedOut`).
+    #: Waiting for a stream, while there are connections and none has one free
+    #: (:exc:`~txhyper.errors.SlotTimedOut`). Who has to wait for another connection meanwhile has
+    #: this time anew after it; ``total`` bounds them all.
     slot: float | None = None
     #: From the request's HEADERS to those of the final response
     #: (:exc:`~txhyper.errors.ResponseTimedOut`).
