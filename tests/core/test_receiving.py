@@ -839,7 +839,7 @@ class BlockTests(ReceivingCase):
         bomb = frame(wire.HEADERS, wire.END_HEADERS, 1, b"\xbe" * 100)
         error = self.assertRaises(BoundExceeded, self.conversation.hear, bomb)
         self.assertEqual("header_list_size", error.bound)
-        self.assertIn("(bound header_list_size)", str(error))
+        self.assertIn("(bound header_list_size, ENHANCE_YOUR_CALM)", str(error))
         self.assertEqual(
             [(wire.GOAWAY, 0, 0, struct.pack(">LL", 0, wire.ENHANCE_YOUR_CALM))],
             self.conversation.said(),

@@ -6,6 +6,7 @@ import gc
 import gzip
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -131,6 +132,31 @@ class EndTests(DecodingTestCase):
         body.connectionLost(DONE)
         del reader, body
         self.assertEqual([None, None], [reference() for reference in references])
+
+
+class MessageTests(DecodingTestCase):
+    """Whose body it was that could not be decoded."""
+
+    def told(self, response: Any) -> str:
+        """What the reader of a broken body is told."""
+        reader = Reader()
+        limits = Bounds()
+        decoding = DecodingReader(reader, Decoding(chain_for([b"gzip"], limits), limits), response)
+        decoding.makeConnection(ForgettingTransport())  # type: ignore[arg-type]  # as above
+        decoding.dataReceived(b"this is no gzip")
+        return str(reader.error)
+
+    def test_place(self) -> None:
+        """The origin and the stream are named; what may be secret in the URI is not."""
+        request = SimpleNamespace(absoluteURI=b"https://user:s3cret@a.test:99/path?token=s3cret")
+        response = SimpleNamespace(request=request, streamId=7)
+        self.assertRegex(self.told(response), r"^https://a\.test:99: stream 7: the gzip coding ")
+        response.streamId = None
+        self.assertRegex(self.told(response), r"^https://a\.test:99: the gzip coding ")
+
+    def test_nobodyKnows(self) -> None:
+        """Somebody else's response may not know what it answers."""
+        self.assertRegex(self.told(SimpleNamespace(request=None)), "^the gzip coding ")
 
 
 class PaceTests(DecodingTestCase):

@@ -143,7 +143,8 @@ class Engine(ReceivingHalf):
         except HeaderListTooLarge as error:
             self.close(ErrorCodes.ENHANCE_YOUR_CALM)
             raise BoundExceeded(
-                f"{self.origin}: {error} (bound header_list_size)", "header_list_size"
+                f"{self.origin}: {error} (bound header_list_size, ENHANCE_YOUR_CALM)",
+                "header_list_size",
             ) from error
         except CompressionFailed as error:
             raise self._violated(ErrorCodes.COMPRESSION_ERROR, str(error)) from error

@@ -60,6 +60,10 @@ PROMISED = dict.fromkeys([b":method", b":scheme", b":authority", b":path"]).keys
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _usual_methods = frozenset([b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
 _target = re.compile(rb"[\x21-\x7e]+").fullmatch
+# Host and port, if there is one, and nothing that would end them in a URI or make a list of them.
+_host = re.compile(
+    rb"(?:\[[^\]\[/?#@,\0-\x20\x7f-\xff]+\]|[^\]\[/?#@,:\0-\x20\x7f-\xff]+)(?::[0-9]*)?"
+).fullmatch
 # A value neither starts nor ends with a space or a tab, and holds no NUL, CR or LF.
 is_value = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?").fullmatch
 is_number = re.compile(rb"[0-9]{1,19}").fullmatch
@@ -168,8 +172,11 @@ def request_fields(
                 fields.append((lower, value))
     if len(hosts) > 1:
         raise InvalidRequest("more than one Host field (RFC 9112 section 3.2)")
-    if hosts and not _target(hosts[0]):
-        raise InvalidRequest(f"the Host {hosts[0]!r} is not printable ASCII without spaces")
+    if hosts and not _host(hosts[0]):
+        raise InvalidRequest(
+            f"the Host {hosts[0]!r} is not a host in printable ASCII, and perhaps a port "
+            "(RFC 9110 section 7.2)"
+        )
     if content_length is not None and not length_given:
         fields.append((b"content-length", b"%d" % content_length))
     return (hosts[0] if hosts else authority), fields
@@ -218,8 +225,9 @@ def _check_name(lower: bytes) -> None:
 
 def _check_value(lower: bytes, value: bytes) -> None:
     if not is_value(value):
+        shown = f"{len(value)} octets" if lower in SENSITIVE else repr(value)
         raise InvalidRequest(
-            f"the value of {lower.decode()}, {value!r}, has a control character or white space "
+            f"the value of {lower.decode()}, {shown}, has a control character or white space "
             "where RFC 9113 section 8.2.1 allows none"
         )
 

@@ -7,6 +7,7 @@ transport of the other. Decodes nothing itself: :mod:`txhyper.core.decoders` doe
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, cast
@@ -23,6 +24,8 @@ from txhyper.core.decoders import Decoding
 from txhyper.errors import BodyError
 
 __all__ = ["DecodingReader"]
+
+_authorityEnds = re.compile("[/?#]")
 
 
 @implementer(IPushProducer)
@@ -100,6 +103,7 @@ class DecodingReader(Protocol):
                     break
                 self._reader.dataReceived(piece)
         except BodyError as error:
+            error.args = (_placed(str(error), self._response),)
             try:
                 self._end(Failure(ResponseFailed([Failure(error)], self._response)))
             finally:
@@ -179,3 +183,15 @@ class DecodingReader(Protocol):
         """Give the body up, from whatever thread the garbage collector runs in."""
         # Under somebody else's response there is nobody who may be called from here.
         getattr(self.transport, "forget", bool)()
+
+
+def _placed(text: str, response: Any) -> str:
+    """A message with the origin and the stream in front of it, as far as the response has them."""
+    uri = getattr(getattr(response, "request", None), "absoluteURI", None)
+    if not isinstance(uri, bytes):
+        return text
+    # Not judged again: another agent may have sent it. What may be secret is left out.
+    scheme, _, rest = uri.decode("latin-1").partition("://")
+    origin = f"{scheme}://{_authorityEnds.split(rest, 1)[0].rpartition('@')[2]}"
+    stream = getattr(response, "streamId", None)
+    return f"{origin}: {text}" if stream is None else f"{origin}: stream {stream}: {text}"

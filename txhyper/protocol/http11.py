@@ -237,7 +237,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         headers = headersOf(authority, fields)
         path = request.path
         if self._forwarding is not None:
-            path = absoluteForm(request)
+            path = absoluteForm(request, authority)
             addTo(headers, self._forwarding)
             # It carries one request at a time, and has another origin for each.
             origin = f"{request.scheme.decode()}://{request.authority.decode('latin-1')}"

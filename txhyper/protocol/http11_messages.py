@@ -295,8 +295,19 @@ def headersOf(authority: bytes, fields: Sequence[Field]) -> Headers:
     return headers
 
 
-def absoluteForm(request: Request) -> bytes:
-    """A request's target as a proxy wants it (RFC 9112 sections 3.2.2 and 3.2.4)."""
+def absoluteForm(request: Request, host: bytes) -> bytes:
+    """
+    A request's target as a proxy wants it (RFC 9112 sections 3.2.2 and 3.2.4).
+
+    :param host: what Host is to say.
+    :raises InvalidRequest: it is not the target's authority. A proxy goes by the target, and
+        whoever looks at Host would be told something else.
+    """
+    if host != request.authority:
+        raise InvalidRequest(
+            f"the Host {host!r} beside a URI of {request.authority!r}, by way of a proxy that "
+            "forwards (RFC 9112 section 3.2.2)"
+        )
     path = b"" if request.path == b"*" else request.path
     return b"%b://%b%b" % (request.scheme, request.authority, path)
 
