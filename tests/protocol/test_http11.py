@@ -365,6 +365,36 @@ class SlotTests(HTTP11TestCase):
             self.assertEqual(isKept, not self.transport.disconnecting)
 
 
+class RestTests(HTTP11TestCase):
+    """Octets behind a response, which nobody has asked for."""
+
+    def test_behindAResponse(self) -> None:
+        """
+        The response is whole; the connection takes no more, as the next response might be theirs.
+        """
+        for response in (
+            b"HTTP/1.1 204 No Content\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        ):
+            self.meet()
+            deferred = self.request()
+            self.client.dataReceived(response + b"HTTP/1.1 200 OK\r\n")
+            reader = Reader()
+            self.successResultOf(deferred).deliverBody(reader)
+            self.assertTrue(reader.isDone)
+            self.assertFalse(self.client.isUsable())
+            self.assertTrue(self.transport.disconnecting)
+            self.lose()
+
+    def test_nothingBehind(self) -> None:
+        """Without them it is as usable as before."""
+        deferred = self.request()
+        self.client.dataReceived(b"HTTP/1.1 204 No Content\r\n\r\n")
+        self.successResultOf(deferred)
+        self.assertTrue(self.client.isUsable())
+
+
 class FailureTests(HTTP11TestCase):
     """Requests that get no response."""
 

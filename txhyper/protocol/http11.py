@@ -46,6 +46,7 @@ from txhyper.protocol.http11_messages import (
     removeFrom,
     settle,
     translated,
+    watchRest,
 )
 from txhyper.protocol.request import Request
 from txhyper.protocol.states import ConnectionState
@@ -91,9 +92,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         super().__init__()
         self.origin = self._peer = origin
         self.onCapacity = onCapacity
-        self.openCount = 0
-        self.issued = 0
-        self._octetsReceived = 0
+        self.openCount = self.issued = self._octetsReceived = 0
         self._reactor = reactor
         self._fromAnyThread = partial(callFromAnyThread, reactor)
         self._bounds = bounds or Bounds()
@@ -226,6 +225,7 @@ class HTTP11ClientConnection(OwnRequests, ClosingNotice, Protocol):
         removeFrom(wireRequest.headers, self._forwarding or (), request)
         parser = self._protocol._parser
         parser.allHeadersReceived = partial(self._headReceived, parser, request, claim)
+        watchRest(parser, self.close)
         # Told as soon as the response fails: Twisted waits until the request has been written.
         parser._responseDeferred.addErrback(self._failed, claim)
         # A producer that gave the request up within its start has left nobody to be told.

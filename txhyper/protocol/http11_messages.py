@@ -46,6 +46,7 @@ __all__ = [
     "removeFrom",
     "settle",
     "translated",
+    "watchRest",
 ]
 
 
@@ -268,6 +269,23 @@ def translated(error: BaseException | None, origin: str) -> Exception:
         how = "; ".join(map(repr, reasons))
         return ProtocolViolation(f"{origin}: the response is not HTTP/1.1: {how}")
     return cast(Exception, error)
+
+
+def watchRest(parser: Any, found: Callable[[], object]) -> None:
+    """
+    Look for octets behind a response that is complete: nobody has asked for what they say.
+
+    :param parser: Twisted's, which would throw them away.
+    :param found: called before the response ends, if there are some.
+    """
+    finish = parser.finisher
+
+    def finished(rest: bytes) -> None:
+        if rest:
+            found()
+        finish(rest)
+
+    parser.finisher = finished
 
 
 def headersOf(authority: bytes, fields: Sequence[Field]) -> Headers:
