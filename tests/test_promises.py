@@ -9,6 +9,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.hostile.cases import TABLES
+from tests.hostile.test_callers import MISTAKES
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "promises.rst"
 #: The tests that are there for that page alone.
@@ -28,19 +31,44 @@ def rows() -> list[tuple[str, str]]:
 
 
 @functools.cache
+def parsed(path: Path) -> ast.Module:
+    """A file of tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def classes(path: Path) -> dict[str, ast.ClassDef]:
     """The classes of a file of tests, by name."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {node.name: node for node in parsed(path).body if isinstance(node, ast.ClassDef)}
+
+
+def origin(path: Path, name: str) -> Path | None:
+    """The file of tests from which this one has a name."""
+    for node in parsed(path).body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            found = ROOT.joinpath(*(node.module or "").split(".")).with_suffix(".py")
+            return found if found.is_file() else None
+    return None
+
+
+def fromTable(decorator: ast.expr) -> set[str]:
+    """The tests that a class is given by a table: of attacks, or of a caller's mistakes."""
+    match decorator:
+        case ast.Call(func=ast.Name(id="meets"), args=[ast.Name(id=table)]):
+            return {f"test_{case.name}" for case in TABLES[table]}
+        case ast.Name(id="told"):
+            return {f"test_{mistake.name}" for mistake in MISTAKES}
+    return set()
 
 
 def methodsOf(path: Path, name: str) -> set[str]:
-    """The tests of a class, with those that it has from others in its file."""
+    """The tests of a class, with those that it has from others, and from a table."""
     found = classes(path).get(name)
     if found is None:
-        return set()
+        elsewhere = origin(path, name)
+        return set() if elsewhere is None else methodsOf(elsewhere, name)
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     own = {node.name for node in found.body if isinstance(node, functions)}
+    own.update(*(fromTable(decorator) for decorator in found.decorator_list))
     bases = [base.id for base in found.bases if isinstance(base, ast.Name)]
     return own.union(*(methodsOf(path, base) for base in bases))
 

@@ -548,3 +548,25 @@ class HyperHTTP11Tests(HyperTests):
 
     protocol = HTTP11
     connection = HTTP11Connection
+
+
+class CookieTests(AgentTests):
+    """Cookies over HTTP/2."""
+
+    def test_asGiven(self) -> None:
+        """
+        They are sent as they were given, in one field or several, and none is put into a
+        compression table: there is nothing that a guess could be compared with.
+        """
+        cookies = ((b"cookie", b"a=1; b=2"), (b"cookie", b"c=3"))
+        for _ in range(3):
+            self.ask(Mistake("none", fields=cookies))
+            connection = self.open()
+            connection.peer.read()
+            (block,) = [f.payload for f in connection.peer.frames if f.kind == frames.HEADERS]
+            # A literal that is never indexed, whose name is entry 32 of the static table.
+            self.assertEqual(2, block.count(b"\x1f\x11"), block)
+            self.assertEqual(
+                [*cookies],
+                [field for field in connection.peer.expectHeaders().fields if field in cookies],
+            )
