@@ -153,11 +153,11 @@ def as_h2_reads(octets: bytes, places: list[int]) -> list[Any]:
     found: list[Any] = []
     for chunk in chunked(octets, places):
         for event in h2.receive_data(chunk):
-            found.extend(_plain(event))
+            found.extend(as_plain(event))
     return found
 
 
-def _plain(event: Any) -> list[Any]:
+def as_plain(event: Any) -> list[Any]:
     """An event of h2's in the words of our facts."""
     if isinstance(event, InformationalResponseReceived | ResponseReceived):
         what = facts.RESPONDED if isinstance(event, ResponseReceived) else facts.INFORMED

@@ -114,6 +114,34 @@ class UselessFramesTests(SynchronousTestCase):
             self.engine.reset(self.conversation.open(), wire.CANCEL)
             self.assertBounded(octets, 10)
 
+    def test_going_away_for_ever(self) -> None:
+        """GOAWAY is said once, or twice; each one more is counted, as it tells nothing."""
+        self.conversation.hear(wire.goaway(7))
+        self.assertBounded(wire.goaway(7))
+
+    def test_promises_that_come_to_nothing(self) -> None:
+        """Each promise is counted, also one that only its user refuses."""
+        bounds = Bounds(useless_frames=5, useless_frames_per_second=0.0)
+        self.conversation = Conversation(bounds=bounds, enable_push=True)
+        self.engine = self.conversation.engine
+        self.conversation.open()
+        head = [
+            (b":method", b"GET"),
+            (b":scheme", b"https"),
+            (b":authority", b"a.test"),
+            (b":path", b"/"),
+        ]
+
+        def flood() -> None:
+            for promised in range(2, 100, 2):
+                block = struct.pack(">L", promised) + self.conversation.blocks.block(head)
+                octets = frame(wire.PUSH_PROMISE, wire.END_HEADERS, 1, block)
+                for _, _, (stream, _), _ in self.conversation.hear(octets):
+                    self.engine.reset(stream, wire.CANCEL)
+
+        error = self.assertRaises(BoundExceeded, flood)
+        self.assertEqual("useless_frames", error.bound)
+
     def test_what_is_of_use(self) -> None:
         """Responses and their bodies cost nothing, however small."""
         for stream in range(1, 200, 2):

@@ -164,8 +164,9 @@ class Conversation:
         bounds: Bounds | None = None,
         window_manager: type[BaseFlowControlManager] = FlowControlManager,
         trace: Trace | None = None,
+        enable_push: bool = False,
     ) -> None:
-        self.engine = Engine("https://a.test", bounds, window_manager, trace)
+        self.engine = Engine("https://a.test", bounds, window_manager, trace, enable_push)
         self.blocks = Blocks()
         self._decoder = Decoder()
         self.greeting = split(self.engine.take())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -260,6 +262,7 @@ class BodyTests(ExpectationTestCase):
         finished = awaited.startProducing(Producer())  # type: ignore[arg-type]
         finished.addErrback(lambda reason: None)
         finished.cancel()
+        self.assertIsNone(awaited._timer)
         # A second time there is nothing left to stop.
         awaited.stopProducing()
         self.deferred.cancel()
@@ -267,3 +270,19 @@ class BodyTests(ExpectationTestCase):
         self.peer.read()
         self.assertClockIsQuiet()
         self.assertEqual([], body.calls)
+
+    def test_cancelledWhenNobodyWaits(self) -> None:
+        """A Deferred that outlives its body does not hold it, and has nothing left to stop."""
+        gc.disable()
+        self.addCleanup(gc.enable)
+        request = Request(b"PUT", b"https://a.test/", None, Producer())
+        awaited = AwaitedBody(self.clock, request, 1)
+        finished = awaited.startProducing(Producer())  # type: ignore[arg-type]
+        awaited.stopProducing()
+        reference = weakref.ref(awaited)
+        del awaited
+        self.assertIsNone(reference())
+        finished.cancel()
+        self.failureResultOf(finished, CancelledError)
+        self.deferred.cancel()
+        self.deferred.addErrback(lambda reason: None)

@@ -7,8 +7,9 @@ import weakref
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.web.http_headers import Headers
 
-from tests.protocol.scene import CANCEL, OK, ConnectionTestCase, Reader
+from tests.protocol.scene import CANCEL, OK, ConnectionTestCase, Producer, Reader
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.protocol.request import Request
 from txhyper.testing.peer import ScriptedPeer
@@ -144,5 +145,19 @@ class MemoryTests(ConnectionTestCase):
                 self.peer.sendReset(1, 2)
             deferred.addErrback(lambda reason: None)
             del deferred
+            self.peer.read()
+            self.assertFreed(*references)
+
+    def test_afterAnUploadWasCutOff(self) -> None:
+        """And when the producer of its body was stopped, and keeps whatever it was given."""
+        self.greet()
+        for fields in ({}, {"Expect": ["100-continue"]}):
+            body = Producer()
+            deferred = self.request(b"PUT", b"/", Headers(fields), body)
+            references = [*self.referTo(deferred), weakref.ref(body)]
+            self.peer.read()
+            self.peer.sendReset(self.client._engine.streams[-1].id, 2)
+            deferred.addErrback(lambda reason: None)
+            del deferred, body
             self.peer.read()
             self.assertFreed(*references)

@@ -303,6 +303,8 @@ class RefusedTests(PushTestCase):
         def keep(event: dict[str, Any]) -> None:
             if event["log_level"] is LogLevel.debug and "error" in event:
                 events.append(f"{type(event['error']).__name__}: {event['error']}")
+                # Whoever keeps the event does not keep the request.
+                self.assertIsInstance(event["log_source"], type)
 
         globalLogPublisher.addObserver(keep)
         self.addCleanup(globalLogPublisher.removeObserver, keep)

@@ -345,6 +345,9 @@ class ConnectionLimitTests(ConnectionTestCase):
         self.neverReceived(deferred)
         self.clock.advance(0)
         self.assertClockIsQuiet()
+        # A request for a connection that is gone fails at once, and its limits go with it.
+        self.neverReceived(self.limited(total=30, headers=30))
+        self.assertClockIsQuiet()
         self.neighbourId = 0
         self.tearDown = lambda: None  # type: ignore[method-assign]
 

@@ -172,7 +172,8 @@ class Engine(ReceivingHalf):
         if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
             raise FrameError(ErrorCodes.PROTOCOL_ERROR, "a frame in the middle of a header block")
         if not stream_id:
-            if kind != frames.GOAWAY:
+            # One GOAWAY is news, and a second one may follow it (section 6.8).
+            if kind != frames.GOAWAY or self.last_stream_id is not None:
                 self._useless()
             return CONNECTION_FRAMES.get(kind, _unknown)(self, flags, kind, payload)
         if kind in STREAM_FRAMES:

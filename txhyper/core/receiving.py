@@ -278,6 +278,8 @@ class ReceivingHalf(SendingHalf):
             self._late(stream_id)
         elif parent.receiving == ENDED:
             raise FrameError(ErrorCodes.PROTOCOL_ERROR, "a promise after END_STREAM")
+        # Of its response there may never be an octet, whether it is refused here or later.
+        self._useless()
         decoded = self._control.coder.decode(block)
         if self._trace is not None:
             self._trace(f"received promised fields stream={promised} {show(decoded.fields)}")
@@ -296,7 +298,6 @@ class ReceivingHalf(SendingHalf):
         if code is not None:
             self.output.append(frames.pack_reset(promised, code))
             self._closed.was_reset(promised)
-            self._useless()
             return None
         stream = Stream(promised, None, head.method, self._stream_window, False)
         self._streams[promised] = stream

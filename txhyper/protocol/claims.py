@@ -84,4 +84,7 @@ class OwnRequests:
         """
         claim = OwnClaim(request, self.cancel, self._timer, self.origin)
         self.issue(request, claim)
+        if claim.deferred.called:
+            # The connection may be gone, and with it whoever else would see to the timer.
+            self._timer.quiet()
         return claim.deferred

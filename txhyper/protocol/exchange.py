@@ -132,7 +132,8 @@ class Exchange(ReadingSide):
                 f"{promised.name}: a promise of {promise.uri!r}, for which the server does not "
                 "speak (RFC 9113 section 8.4, PROTOCOL_ERROR)"
             )
-            self._log.debug("{error}", error=error)
+            # By the class: an event that is kept is not to keep the request.
+            Exchange._log.debug("{error}", error=error)
             promised.refuse(PROTOCOL_ERROR)
         elif not self.request.promised(promise):
             pushes = self.pushes()

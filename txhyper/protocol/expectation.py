@@ -8,8 +8,9 @@ response, or when the time is up, since a server is free not to know of expectat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
+from weakref import WeakMethod
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
@@ -59,7 +60,9 @@ class AwaitedBody:
         self._timeout = timeout
         self.length = self._body.length
         self._consumer: IConsumer | None = None
-        self._finished: Deferred[None] = Deferred(lambda _: self.stopProducing())
+        # Weakly, as who has stopped this may keep the Deferred, which then never fires.
+        stop = WeakMethod(self.stopProducing)
+        self._finished: Deferred[None] = Deferred(lambda _: _called(stop()))
         self._timer: IDelayedCall | None = None
         self._isPaused = False
 
@@ -112,3 +115,8 @@ class AwaitedBody:
         """Stop the wait, or the body."""
         if self._endWait() is None and self._request.bodyStarted:
             self._body.stopProducing()
+
+
+def _called(call: Callable[[], object] | None) -> None:
+    if call is not None:
+        call()

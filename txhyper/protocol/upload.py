@@ -78,8 +78,9 @@ class Upload:
         if self._remaining is not None:
             self._remaining -= len(data)
             if self._remaining < 0:
+                exchange = self._exchange
                 self.stop()
-                self._mismatched(f"{-self._remaining} octets more than its length")
+                _mismatched(exchange, f"{-self._remaining} octets more than its length")
                 return
         if self._exchange.write(data):
             self.pause()
@@ -98,21 +99,27 @@ class Upload:
 
     def proceed(self) -> None:
         """The server wants the body, if it was told to expect it."""
-        if isinstance(self._producer, AwaitedBody):
+        if self._running and isinstance(self._producer, AwaitedBody):
             self._producer.proceed()
 
     def stop(self) -> bool:
         """Nobody wants the rest. :return: whether there was any."""
         if not self._running:
             return False
+        producer = self._producer
         self._end()
-        self._tell(self._producer.stopProducing)
+        self._tell(producer.stopProducing)
         return True
 
-    def _end(self) -> None:
+    def _end(self) -> Uploading:
+        """Nothing is written any more. :return: the exchange, which is let go."""
         self._running = False
         # Whoever has not unregistered would be asked for ever.
         self.unregisterProducer()
+        exchange = self._exchange
+        # A producer that was stopped may keep its Deferred, which never fires, and that leads here.
+        del self._exchange, self._producer
+        return exchange
 
     def _tell(self, call: Callable[[], object]) -> None:
         """Call the producer: one that raises fails its own request, and no other."""
@@ -141,21 +148,20 @@ class Upload:
             self._pulled.pauseProducing()
             self._pulled = None
 
-    def _mismatched(self, how: str) -> None:
-        exchange = self._exchange
-        exchange.uploadFailed(LengthMismatch(f"{exchange.name}: the body has {how}"))
-
     def _finished(self, ignored: object) -> None:
         if not self._running:
             return
-        self._end()
+        exchange = self._end()
         if self._remaining:
-            self._mismatched(f"{self._remaining} octets fewer than its length")
+            _mismatched(exchange, f"{self._remaining} octets fewer than its length")
         else:
-            self._exchange.uploadFinished()
+            exchange.uploadFinished()
 
     def _failed(self, reason: Failure) -> None:
         # What a producer has to say after it was stopped is of no interest.
         if self._running:
-            self._end()
-            self._exchange.uploadFailed(RequestGenerationFailed([reason]))
+            self._end().uploadFailed(RequestGenerationFailed([reason]))
+
+
+def _mismatched(exchange: Uploading, how: str) -> None:
+    exchange.uploadFailed(LengthMismatch(f"{exchange.name}: the body has {how}"))
