@@ -222,6 +222,7 @@ class ResponseTests(HyperTestCase):
             (3, "request 3: there is no such request"),
             (2, "request 2: there is no such request"),
             (-1, "there is no such request"),
+            ("1", "request '1': there is no such request"),
             (None, "every response has been taken already"),
         ]:
             error = self.assertRaises(InvalidRequest, self.conn.get_response, given)

@@ -169,6 +169,12 @@ class PushTests(HyperTestCase):
         resets = {f.streamId for f in self.connection.peer.drain() if f.kind == 3}
         self.assertEqual({1, 2}, resets)
 
+    def test_nothingRequested(self) -> None:
+        """Without a request there is none to ask about."""
+        fresh = self.another(HTTP20Connection)
+        error = self.assertRaises(InvalidRequest, fresh.get_pushes)
+        self.assertIn("nothing has been requested yet", str(error))
+
     def test_unknown(self) -> None:
         """Of a request that there is not, there are none either, and that is said."""
         for stream_id in (0, 2, 3):

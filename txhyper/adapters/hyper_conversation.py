@@ -123,6 +123,8 @@ class Conversation:
         """
         if stream_id is None:
             stream_id = self._next_id - 2
+            if stream_id < 0:
+                raise InvalidRequest(f"{self._name}: nothing has been requested yet")
         if not self._is_past(stream_id):
             raise self._unknown(stream_id, "")
         return HTTP20Pushes(
@@ -253,9 +255,10 @@ class Conversation:
 
     def _is_past(self, stream_id: int) -> bool:
         """Whether there is, or was, such a request."""
-        return stream_id % 2 == 1 and 0 < stream_id < self._next_id
+        is_id = isinstance(stream_id, int)
+        return is_id and stream_id % 2 == 1 and 0 < stream_id < self._next_id
 
     def _unknown(self, stream_id: int, past: str) -> InvalidRequest:
         """:param past: what is the matter with one that there was."""
         what = past if self._is_past(stream_id) else "there is no such request"
-        return InvalidRequest(f"{self._name}: request {stream_id}: {what}")
+        return InvalidRequest(f"{self._name}: request {stream_id!r}: {what}")
