@@ -119,6 +119,34 @@ class UselessFramesTests(SynchronousTestCase):
         self.conversation.hear(wire.goaway(7))
         self.assertBounded(wire.goaway(7))
 
+    def test_crumbs(self) -> None:
+        """DATA of a few octets is counted as long as nobody has read anything of it."""
+        for size, isCounted in ((1, True), (15, True), (16, False)):
+            self.setUp()
+            stream = self.conversation.open()
+            self.conversation.hear(self.conversation.blocks.headers(1))
+            if isCounted:
+                self.assertBounded(data(1, bytes(size)), 10)
+                continue
+            self.conversation.hear(data(1, bytes(size)) * 100)
+            self.engine.consumed(stream, 1)
+            self.conversation.hear(data(1, b"x") * 100)
+
+    def test_many_in_one(self) -> None:
+        """Entries of SETTINGS, of ORIGIN, and fields of 1xx cost what their work does."""
+        entries = [(wire.INITIAL_WINDOW_SIZE, 1)] * 20
+        head = [(b":status", b"103"), *[(b"a", b"b")] * 300]
+        for octets in (
+            settings_frame(entries),
+            wire.origin_frame(*[b"https://a.test"] * 20),
+            self.conversation.blocks.headers(1, head),
+        ):
+            self.setUp()
+            self.conversation.open()
+            # One frame is enough, where fifteen are.
+            error = self.assertRaises(BoundExceeded, self.conversation.hear, octets)
+            self.assertEqual("useless_frames", error.bound)
+
     def test_promises_that_come_to_nothing(self) -> None:
         """Each promise is counted, also one that only its user refuses."""
         bounds = Bounds(useless_frames=5, useless_frames_per_second=0.0)

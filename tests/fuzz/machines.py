@@ -611,6 +611,12 @@ class PoolMachine(UserRules):
             self.users.forget()
             self._quiet.__exit__()
 
+    def letGo(self) -> None:
+        """Every connection is gone."""
+        for dial in self.network.connections:
+            if dial.negotiator is not None:
+                dial.lose()
+
     def _finish(self) -> None:
         for scene in self.scenes:
             self.sweep()
@@ -622,9 +628,7 @@ class PoolMachine(UserRules):
         for _ in range(20):
             self.users.settle()
             self.network.settle()
-            for dial in self.network.connections:
-                if dial.negotiator is not None:
-                    dial.lose()
+            self.letGo()
         self.users.check()
         for closing in self.closings:
             assert closing.called, "closing has no end"
@@ -632,7 +636,7 @@ class PoolMachine(UserRules):
         assert not left, left
         assert not self.pool._origins, "an origin is remembered"
         self.closings.clear()
-        if self.spokeHTTP11:
+        if self.spokeHTTP11 and self.users.kept():
             # Twisted's own protocol for it leaves cycles behind; they must be all that does.
             self.network.connections.clear()
             gc.collect()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tests.fuzz import differential, mutation
@@ -29,6 +29,8 @@ def machine(kind: type[RuleBasedStateMachine], number: int, examples: int = 100)
             stateful_step_count=40,
             deadline=None,
             database=None,
+            # Its explanations take longer than all the rest.
+            phases=[Phase.generate, Phase.shrink],
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -46,7 +46,10 @@ class Bounds:
     settings_entries: int = 64
 
     #: Frames without progress that a peer may send at once: PING, SETTINGS, PRIORITY,
-    #: WINDOW_UPDATE, empty DATA, frames of unknown types and of streams that are closed.
+    #: WINDOW_UPDATE, empty DATA, a few octets of DATA for a response that nobody reads, promises,
+    #: GOAWAY after GOAWAY, frames of unknown types and of streams that are closed. Each entry of a
+    #: SETTINGS frame counts as one more, and so do 16 octets of an ORIGIN frame and 16 fields of an
+    #: informational response.
     useless_frames: int = 10_000
 
     #: How many of them are forgiven with each second. Each request that is sent is worth ten more,

@@ -55,6 +55,8 @@ from txhyper.errors import (
 
 __all__ = ["Engine"]
 
+#: Octets of an ORIGIN frame that cost as much as a frame without progress.
+ORIGIN_COST = 16
 #: Parts of one frame that are kept apart: a peer may send it octet by octet.
 PARTS = 64
 
@@ -212,6 +214,8 @@ class Engine(ReceivingHalf):
             raise FrameError(ErrorCodes.FRAME_SIZE_ERROR, "SETTINGS acknowledged with a payload")
         if len(payload) > self.bounds.settings_entries * SETTING_LENGTH:
             raise self._exceeded("settings_entries", "entries in a SETTINGS frame")
+        # One has been counted; each of its entries costs as much.
+        self._useless(len(payload) // SETTING_LENGTH)
         before = self._control.initial_window
         changed = self._control.settings_received(frames.pack(kind, flags, 0, payload))
         self.output.append(self._control.take())
@@ -289,6 +293,8 @@ class Engine(ReceivingHalf):
 
         Whether the connection is one on which it means anything, the caller has to judge.
         """
+        # One has been counted; there may be thousands of entries in it.
+        self._useless(len(payload) // ORIGIN_COST)
         before = self.origin_set
         if not flags & UNKNOWN_FLAGS:
             self.origin_set = grown(before, payload, self.bounds)

@@ -32,20 +32,21 @@ class Patience:
         self._when = 0.0
         self._seen = 0
 
-    def lose(self, now: float, progress: int) -> bool:
+    def lose(self, now: float, progress: int, cost: int = 1) -> bool:
         """
         One more frame without progress.
 
         :param now: in seconds.
         :param progress: what the connection has achieved so far, in frames of this kind that it is
             worth. It only grows.
+        :param cost: how many frames it counts for: there are some that hold the work of many.
         :return: whether it was one too many.
         """
-        if self._left < 1:
+        if self._left < cost:
             back = (now - self._when) * self._rate + progress - self._seen
             self._left = min(self._burst, self._left + back)
             self._when, self._seen = now, progress
-            if self._left < 1:
+            if self._left < cost:
                 return True
-        self._left -= 1
+        self._left -= cost
         return False

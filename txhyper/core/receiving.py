@@ -46,6 +46,13 @@ from txhyper.errors import (
 __all__ = ["STREAM_FRAMES", "ReceivingHalf"]
 
 
+#: Fields of an informational response that cost as much as a frame without progress: after a first
+#: one, some thousand fields are as many octets on the wire. What fits into one costs nothing.
+INFORMATIONAL_COST = 16
+#: Octets of DATA below which a frame is hardly worth its header.
+CRUMB = 16
+
+
 class ReceivingHalf(SendingHalf):
     """The frames that name a stream."""
 
@@ -97,7 +104,9 @@ class ReceivingHalf(SendingHalf):
         if stream.receiving == ENDED:
             return self._refuse(stream, ErrorCodes.STREAM_CLOSED, "DATA after END_STREAM")
         end = bool(flags & frames.END_STREAM)
-        if not (payload or end):
+        if not end and len(payload) < CRUMB and (not payload or stream.manager is None):
+            # Nothing, or crumbs for a reader who has had nothing yet: a window full of those would
+            # cost more work than anything else that fits into it.
             self._useless()
         try:
             stream.received_data(len(payload), end)
@@ -161,6 +170,7 @@ class ReceivingHalf(SendingHalf):
                 head = decoded.response()
                 stream.received_head(head, end)
                 if head.status < 200:
+                    self._useless(len(decoded.fields) // INFORMATIONAL_COST)
                     if stream.informational > self.bounds.informational_responses:
                         return self._refuse_more(
                             stream, "informational_responses", "informational responses"

@@ -136,15 +136,16 @@ class SendingHalf:
         """The flow-controlled length of all DATA that has come."""
         return self._granted - self._receive_window
 
-    def _useless(self) -> None:
+    def _useless(self, cost: int = 1) -> None:
         """
         The peer has sent a frame that brings nobody further.
 
+        :param cost: how many it counts for.
         :raises BoundExceeded: it was one too many.
         """
         octets = self.octets_received + self._send_granted - self.send_window
         # Ten for each stream that we have opened.
-        if self._patience.lose(self.now, octets // OCTETS + 5 * self._next_id):
+        if self._patience.lose(self.now, octets // OCTETS + 5 * self._next_id, cost):
             raise self._exceeded("useless_frames", "frames without progress")
 
     def _exceeded(self, bound: str, what: str) -> BoundExceeded:
