@@ -465,6 +465,9 @@ class ConnectionMachine(UserRules):
         scene, users = self._scene, self.users
         scene.turn()
         scene.judge.balance(self.client)
+        users.resumeAll()
+        scene.turn()
+        scene.judge.paid(self.client)
         held = weight(self.client)
         assert held <= 300_000 + 2 * scene.judge.allowed, f"{held} octets are held"
         scene.lose()
