@@ -324,6 +324,8 @@ class Judge:
         for stream in client._engine.streams:
             exchange, manager = stream.owner, stream.manager
             isRead = exchange._reader is not None and exchange._inbound is None
-            if isRead and manager is not None and stream.receiving != ENDED:
-                missing = manager.window - stream.receive_window
-                assert 0 <= missing and missing * 2 < manager.window + 2, "a reader is starved"
+            if isRead and stream.receiving != ENDED:
+                # Nothing was consumed yet where there is no manager.
+                window = self._ownWindow if manager is None else manager.window
+                missing = window - stream.receive_window
+                assert missing >= 0 and missing * 2 < window + 2, "a reader is starved"
