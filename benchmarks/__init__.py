@@ -23,5 +23,6 @@ its tests. The rules that the figures are made by:
 ``report.py``          tables in text
 ``document.py``        the page of the documentation
 ``plot.py``            its picture
+``hostile.py``         another command: what the worst of servers cost, see its docstring
 =====================  ==================================================================
 """

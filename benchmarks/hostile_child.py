@@ -32,14 +32,17 @@ class Reader(Protocol):
     """Counts the octets, and lets them go."""
 
     octets = 0
+    reading = 0
 
     def __init__(self, outcomes: Counter[str]) -> None:
         self._outcomes = outcomes
+        Reader.reading += 1
 
     def dataReceived(self, data: bytes) -> None:
         Reader.octets += len(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        Reader.reading -= 1
         done = reason.check(ResponseDone) is not None
         self._outcomes["whole" if done else "body: " + cause(reason)] += 1
 
@@ -87,6 +90,7 @@ async def work(job: dict[str, Any]) -> dict[str, Any]:
     await deferLater(reactor, job["seconds"], lambda: None)  # type: ignore[arg-type]
     after = resource.getrusage(resource.RUSAGE_SELF)
     outcomes["open"] = waiting[0]
+    outcomes["open, in their bodies"] = Reader.reading
     return {
         "growth": max(0, peak() - idle),
         "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,

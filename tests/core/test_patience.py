@@ -119,6 +119,23 @@ class UselessFramesTests(SynchronousTestCase):
         self.conversation.hear(wire.goaway(7))
         self.assertBounded(wire.goaway(7))
 
+    def test_an_octet_at_a_time(self) -> None:
+        """Reads of a few octets are counted, unless a frame is complete with them."""
+        for octets in (frame(0xFA, 0, 0, bytes(100)), frame(0xFA, 0, 0, bytes(5))):
+            self.setUp()
+            with self.assertRaises(BoundExceeded) as caught:
+                for octet in octets * 10:
+                    self.conversation.hear(bytes([octet]))
+            self.assertEqual("useless_frames", caught.exception.bound)
+        self.setUp()
+        self.conversation.open()
+        self.conversation.hear(self.conversation.blocks.headers(1))
+        for _ in range(100):
+            # As a server does that writes the header by itself.
+            whole = data(1, bytes(100))
+            self.conversation.hear(whole[:9])
+            self.conversation.hear(whole[9:])
+
     def test_crumbs(self) -> None:
         """DATA of a few octets is counted as long as nobody has read anything of it."""
         for size, isCounted in ((1, True), (15, True), (16, False)):

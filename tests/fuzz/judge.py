@@ -14,6 +14,7 @@ from typing import Any
 from hpack import Decoder
 
 from txhyper.core import frames
+from txhyper.core.streams import ENDED
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FIRST_WINDOW = 65535
@@ -303,7 +304,7 @@ class Judge:
                 window = stream.send_credit + engine.initial_window
                 assert window == account.sendWindow, f"stream {stream.id}, for sending"
         own = [stream for stream in engine.streams if stream.id & 1]
-        assert client._admission.in_use == len(own) + client_reserved(client), "slots"
+        assert client._admission.in_use == len(own), "slots"
         assert not self._unacknowledged, "SETTINGS without an answer"
         assert not self._pings, "PINGs without an answer"
         known = sum(account.isOpen for account in self.accounts.values())
@@ -312,7 +313,19 @@ class Judge:
         queued = sum(s.outbound.queued for s in own if s.outbound is not None)
         assert client._outbound.queued == queued, "octets to send that belong to nobody"
 
+    def paid(self, client: Any) -> None:
+        """
+        A stream whose reader keeps up has less than half of its window uncredited.
 
-def client_reserved(client: Any) -> int:
-    """Slots that are reserved and not used yet: none, between two turns."""
-    return 0
+        :raises AssertionError: it has not: it would come to a stop.
+        """
+        if client._wire.over or self.hasSaidGoodbye:
+            return
+        for stream in client._engine.streams:
+            exchange, manager = stream.owner, stream.manager
+            isRead = exchange._reader is not None and exchange._inbound is None
+            if isRead and stream.receiving != ENDED:
+                # Nothing was consumed yet where there is no manager.
+                window = self._ownWindow if manager is None else manager.window
+                missing = window - stream.receive_window
+                assert missing >= 0 and missing * 2 < window + 2, "a reader is starved"

@@ -213,6 +213,21 @@ class PeerRules(RuleBasedStateMachine):
         self.block(which, [(b":status", b"200")], False, 1, split)
         self.data(which, size, None, True, split)
 
+    @rule(which=numbers, split=splits, number=st.integers(1, 4), begins=st.booleans())
+    def pour(self, which: int, split: float, number: int, begins: bool) -> None:
+        """Much of a body, as far as the windows go."""
+        scene = self.scene()
+        if scene is None or not self.isListening:
+            return
+        stream = self.stream(which)
+        if begins:
+            self.block(which, [(b":status", b"200")], False, 1, split)
+        for _ in range(number):
+            account = scene.judge.accounts.get(stream)
+            size = 0 if account is None else min(account.receiveWindow, 16384)
+            if size > 0 or self.isRude:
+                self.say(split, frames.DATA, 0, stream, bytes(max(0, size)))
+
     @rule(which=numbers, fields=fields, split=splits)
     def trailers(self, which: int, fields: Any, split: float) -> None:
         self.block(which, fields, True, 1, split)
@@ -450,6 +465,9 @@ class ConnectionMachine(UserRules):
         scene, users = self._scene, self.users
         scene.turn()
         scene.judge.balance(self.client)
+        users.resumeAll()
+        scene.turn()
+        scene.judge.paid(self.client)
         held = weight(self.client)
         assert held <= 300_000 + 2 * scene.judge.allowed, f"{held} octets are held"
         scene.lose()

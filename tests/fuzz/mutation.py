@@ -21,11 +21,18 @@ from tests.fuzz.record import REQUESTS
 from tests.fuzz.users import WHIMS, NoCollection, Producer, Users
 from tests.fuzz.weight import weight
 from txhyper.core import frames
+from txhyper.core.windows import FlowControlManager
 from txhyper.protocol.connection import HTTP2ClientProtocol
 from txhyper.testing.peer import ScriptedPeer
 
 PLACE = Path(__file__).parent / "recordings"
 RECORDINGS = {path.stem: path.read_bytes() for path in sorted(PLACE.glob("*.bin"))}
+
+
+class TinyFlowControlManager(FlowControlManager):
+    """Windows that a recording uses up."""
+
+    initial_stream_window = 150
 
 
 def cut(octets: bytes) -> list[bytes]:
@@ -91,7 +98,12 @@ def run(seed: int) -> None:
     dice = random.Random(seed)
     clock = Clock()
     peer = ScriptedPeer(clock)
-    client = HTTP2ClientProtocol(clock, "https://localhost", enablePush=dice.random() < 0.5)
+    client = HTTP2ClientProtocol(
+        clock,
+        "https://localhost",
+        window_manager=dice.choice([FlowControlManager, TinyFlowControlManager]),
+        enablePush=dice.random() < 0.5,
+    )
     users = Users(client.request, lambda how: getattr(client, how)())
     with NoCollection():
         try:

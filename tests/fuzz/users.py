@@ -258,6 +258,10 @@ class Users:
         """Everybody reads, or gives up what nobody wants."""
         self.unread.clear()
         self.promises.clear()
+        self.resumeAll()
+
+    def resumeAll(self) -> None:
+        """Nobody pauses any more, but for whims that are left."""
         for reader in list(self.readers.values()):
             reader.resume()
 

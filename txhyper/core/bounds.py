@@ -47,8 +47,9 @@ class Bounds:
 
     #: Frames without progress that a peer may send at once: PING, SETTINGS, PRIORITY,
     #: WINDOW_UPDATE, empty DATA, a few octets of DATA for a response that nobody reads, promises,
-    #: GOAWAY after GOAWAY, frames of unknown types and of streams that are closed. Each entry of a
-    #: SETTINGS frame counts as one more, and so do 16 octets of an ORIGIN frame and 16 fields of an
+    #: GOAWAY after GOAWAY, frames of unknown types and of streams that are closed, reads of fewer
+    #: than nine octets that complete no frame and bring nothing of a body. Each entry of a SETTINGS
+    #: frame counts as one more, and so do 16 octets of an ORIGIN frame and 16 fields of an
     #: informational response.
     useless_frames: int = 10_000
 

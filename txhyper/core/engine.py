@@ -112,6 +112,8 @@ class Engine(ReceivingHalf):
                 if size < self._missing:
                     self._gather(data)
                     position = size
+                    if size < frames.HEADER_LENGTH and self._unfinished[0] != frames.DATA:
+                        self._useless()
                     return
                 position = self._missing
                 fact = self._complete(data)
@@ -137,6 +139,9 @@ class Engine(ReceivingHalf):
                     yield fact
                     while self._more:
                         yield self._more.popleft()
+            if 0 < size < frames.HEADER_LENGTH:
+                # A read costs the same whatever is in it: those that are hardly worth it count.
+                self._useless()
             if not self._control.spoken and data[:1] not in (b"", b"\0"):
                 # Too short for a frame header, and no frame that is small enough starts like this.
                 raise _not_http2()
